@@ -1,0 +1,388 @@
+//! The decision: a proposal against a case, answered with the events to append, or with a refusal that explains itself.
+//!
+//! Pure: time, ids and salts are arguments. Recording an event is proposing a new timeline: it is accepted if the event is
+//! legal at its own place and makes no later event illegal that was legal before.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::authority::{against_note, may_override, override_reason};
+use super::candidate::MissingEvent;
+use super::draft::{Drafting, InvalidEvent, draft};
+use super::effective::EffectiveEvent;
+use super::event::{CaseId, EventId, ProposedEvent, RecordedEvent, Version, engine_types};
+use super::explain::{explain, plain, refuse, refuse_plainly};
+use super::footing::{Footing, footing};
+use super::judge::{Judgement, Question, Unmet, judge};
+use super::notes;
+use super::path::{Missing, missing_steps};
+use super::refusal::{LosesFooting, Reason, Refusal};
+use super::state::CaseState;
+use super::status::Status;
+use crate::definition::{Definition, RuleClass};
+
+/// Time, ids and randomness, as the machine gives them.
+pub struct Supply<'m> {
+    /// The instant of recording.
+    pub now: Timestamp,
+    /// Makes an id.
+    pub new_id: &'m mut dyn FnMut() -> Uuid,
+    /// Draws a salt, already in base64.
+    pub new_salt: &'m mut dyn FnMut() -> String,
+}
+
+/// How proposals are to be judged.
+#[derive(Debug, Clone, Default)]
+pub struct Terms {
+    /// Declare missing steps as gaps in the same batch.
+    pub declare_gaps: bool,
+    /// The record is another system's or a published text's: a step that it leaves out is no breach.
+    pub imported: bool,
+    /// What it belongs to in the caller's system.
+    pub correlation_id: Option<String>,
+}
+
+/// The case that proposals are for.
+#[derive(Debug, Clone)]
+pub struct CaseName {
+    /// Its reference.
+    pub reference: String,
+    /// Its id.
+    pub case_id: CaseId,
+}
+
+/// What is to be appended, in one atomic batch.
+#[derive(Debug, Clone)]
+pub struct Decision {
+    /// The events, each gap before the event that proves it, each breach after the event that made it. `prev` is not
+    /// set yet: it is computed from the bytes when they are written.
+    pub events: Vec<RecordedEvent>,
+    /// Id of the last event proposed.
+    pub last_proposed: EventId,
+    /// Rules that passed although something they ask about is not known.
+    pub unproven: Vec<String>,
+}
+
+/// Why nothing is appended.
+#[derive(Debug)]
+pub enum NotDecided {
+    /// A rule or a state said no.
+    Refused(Box<Refusal>),
+    /// The event as given is not valid.
+    Invalid(InvalidEvent),
+}
+
+/// Decides on proposals for a case, all or none.
+///
+/// # Errors
+/// The refusal with its reasons, or what is invalid.
+pub fn decide(
+    state: &CaseState,
+    name: &CaseName,
+    proposals: &[ProposedEvent],
+    terms: &Terms,
+    supply: &mut Supply<'_>,
+) -> Result<Decision, NotDecided> {
+    let batch =
+        proposals.iter().map(|proposal| (proposal.label.clone(), EventId((supply.new_id)()))).collect();
+    let mut decider = Decider {
+        before: state,
+        working: None,
+        drafting: Drafting { name, terms, supply, batch },
+        events: Vec::new(),
+        unproven: Vec::new(),
+        moved_others: false,
+        overridden: Vec::new(),
+        last_proposed: EventId(Uuid::nil()),
+        several: proposals.len() > 1,
+    };
+    for (index, proposal) in proposals.iter().enumerate() {
+        decider.admit(index, proposal)?;
+    }
+    decider.finish()
+}
+
+struct Decider<'a, 'm> {
+    before: &'a CaseState,
+    /// The case after the events decided so far; absent while nothing has been decided.
+    working: Option<CaseState>,
+    drafting: Drafting<'a, 'm>,
+    events: Vec<RecordedEvent>,
+    unproven: Vec<String>,
+    /// Some event did not simply join the end of the timeline.
+    moved_others: bool,
+    /// Events whose override set something aside.
+    overridden: Vec<EventId>,
+    last_proposed: EventId,
+    several: bool,
+}
+
+/// A proposal at its place.
+struct AtPlace {
+    event: Arc<EffectiveEvent>,
+    before: Status,
+    judgement: Judgement,
+}
+
+impl Decider<'_, '_> {
+    fn state(&self) -> &CaseState {
+        self.working.as_ref().unwrap_or(self.before)
+    }
+
+    fn definition(&self) -> Arc<Definition> {
+        Arc::clone(self.before.definition())
+    }
+
+    fn admit(&mut self, index: usize, proposal: &ProposedEvent) -> Result<(), NotDecided> {
+        let state = self.working.as_ref().unwrap_or(self.before);
+        let event = draft(state, index, proposal, &mut self.drafting).map_err(NotDecided::Invalid)?;
+        self.last_proposed = event.id;
+        match event.proposed.event_type.as_str() {
+            engine_types::EVENT_CORRECTED | engine_types::EVENT_ANNULLED => self.admit_note(index, event),
+            _ => self.admit_event(index, event),
+        }
+    }
+
+    /// Corrections and annulments: what they do to others is weighed when the batch is complete.
+    fn admit_note(&mut self, index: usize, event: RecordedEvent) -> Result<(), NotDecided> {
+        let definition = self.definition();
+        let against = against_note(&definition, self.state().status(), &event);
+        if !against.is_empty() {
+            return Err(self.refuse_plainly(index, &event, against));
+        }
+        self.moved_others = true;
+        self.take(event);
+        Ok(())
+    }
+
+    fn admit_event(&mut self, index: usize, mut event: RecordedEvent) -> Result<(), NotDecided> {
+        let definition = self.definition();
+        let (place, joined_end) = self.place(&definition, &event);
+        let Some(place) = place else {
+            self.take(event);
+            return Ok(());
+        };
+        self.moved_others |= !joined_end;
+        let mut judgement = place.judgement.clone();
+        let wants_gaps = self.drafting.terms.declare_gaps;
+        let lacks = judgement
+            .unmet
+            .iter()
+            .any(|unmet| unmet.blocks() || self.is_left_out(&definition, &place, unmet));
+        if wants_gaps && lacks {
+            let declared = self.declare_gaps(&definition, &event, &place);
+            if declared {
+                event.version = self.state().version().next();
+                let (again, _) = self.place(&definition, &event);
+                judgement = again.map(|place| place.judgement).unwrap_or_default();
+            }
+        }
+        if !judgement.is_legal() {
+            self.check_override(index, &definition, &event, &place, &judgement)?;
+        }
+        let breaches = self.breaches(&definition, &event, &place, &judgement);
+        let event_type = definition.event_type(place.event.event_type);
+        let rules = judgement.unproven.iter().map(|rule| event_type.rules[*rule].id.clone());
+        self.unproven.extend(rules);
+        self.take(event);
+        for breach in breaches {
+            self.take(breach);
+        }
+        Ok(())
+    }
+
+    /// Where the event would stand, and whether that is simply the end. `None` for an event that is no part of a timeline.
+    fn place(&self, definition: &Definition, event: &RecordedEvent) -> (Option<AtPlace>, bool) {
+        let state = self.state();
+        if let Some(plain) = state.at_end(event) {
+            let before = state.status().clone();
+            let judgement = judge(definition, &before, &Question::about(&plain));
+            return (Some(AtPlace { event: plain, before, judgement }), true);
+        }
+        let mut next = state.clone();
+        next.evolve(event.clone(), state.position());
+        let placed = next.timeline().places().iter().find(|placed| placed.event.id() == event.id);
+        let Some(placed) = placed.map(|placed| Arc::clone(&placed.event)) else { return (None, true) };
+        let before = next.status_before(event.id);
+        let judgement = judge(definition, &before, &Question::about(&placed));
+        (Some(AtPlace { event: placed, before, judgement }), false)
+    }
+
+    fn take(&mut self, event: RecordedEvent) {
+        // A single event that joins the end needs no second state of the case: nothing in the batch asks for it.
+        if self.several || self.moved_others {
+            let position = self.before.position();
+            self.working.get_or_insert_with(|| self.before.clone()).evolve(event.clone(), position);
+        }
+        self.events.push(event);
+    }
+
+    /// Whether the rule only misses a step that the record leaves out: no definite date contradicts it.
+    fn is_left_out(&self, definition: &Definition, place: &AtPlace, unmet: &Unmet) -> bool {
+        let Unmet::Rule { index, class: RuleClass::Compliance, .. } = unmet else { return false };
+        !definition.event_type(place.event.event_type).rules[*index].require.mentions_dates()
+    }
+
+    fn declare_gaps(&mut self, definition: &Definition, event: &RecordedEvent, place: &AtPlace) -> bool {
+        let question = Question::about(&place.event);
+        let found = [true, false]
+            .into_iter()
+            .map(|strict| missing_steps(definition, &place.before, &question, strict))
+            .find(|found| !matches!(found, Missing::Nothing));
+        let Some(Missing::Steps(steps)) = found else { return false };
+        let mut previous: Option<EventId> = None;
+        self.moved_others = true;
+        for alternatives in steps {
+            let gap = self.gap(definition, event, &alternatives, previous);
+            previous = Some(gap.id);
+            self.take(gap);
+        }
+        previous.is_some()
+    }
+
+    fn gap(
+        &mut self,
+        definition: &Definition,
+        proof: &RecordedEvent,
+        alternatives: &[MissingEvent],
+        previous: Option<EventId>,
+    ) -> RecordedEvent {
+        let proposed = notes::gap(definition, proof, alternatives, previous);
+        let next = self.state().version().next();
+        let id = EventId((self.drafting.supply.new_id)());
+        self.drafting.record(self.before.definition(), next, proposed, (id, Some(proof.id)))
+    }
+
+    fn check_override(
+        &mut self,
+        index: usize,
+        definition: &Definition,
+        event: &RecordedEvent,
+        place: &AtPlace,
+        judgement: &Judgement,
+    ) -> Result<(), NotDecided> {
+        let blocking: Vec<&Unmet> = judgement.unmet.iter().filter(|unmet| unmet.blocks()).collect();
+        let overridden = event.proposed.override_given.is_some()
+            && !place.event.is_gap()
+            && may_override(definition, &event.proposed.recorded_by)
+            && blocking.iter().all(|unmet| unmet.may_be_overridden());
+        if overridden {
+            self.overridden.push(event.id);
+            return Ok(());
+        }
+        let question = Question::about(&place.event);
+        let mut reasons: Vec<Reason> =
+            blocking.iter().map(|unmet| explain(definition, &place.before, &question, unmet)).collect();
+        if event.proposed.override_given.is_some() {
+            reasons.extend(override_reason(definition, event, &blocking));
+        }
+        let mut refusal = refuse(self.state(), &place.before, &place.event, &judgement.unmet);
+        refusal.reasons = reasons;
+        refusal.index = self.several.then_some(index);
+        Err(NotDecided::Refused(Box::new(refusal)))
+    }
+
+    fn refuse_plainly(&self, index: usize, event: &RecordedEvent, reasons: Vec<Reason>) -> NotDecided {
+        NotDecided::Refused(Box::new(refuse_plainly(event, self.several.then_some(index), reasons)))
+    }
+
+    /// What the engine has to note about the event: the compliance rules that it broke.
+    fn breaches(
+        &mut self,
+        definition: &Definition,
+        event: &RecordedEvent,
+        place: &AtPlace,
+        judgement: &Judgement,
+    ) -> Vec<RecordedEvent> {
+        let lenient = self.drafting.terms.imported || self.drafting.terms.declare_gaps;
+        if place.event.is_gap() {
+            return Vec::new();
+        }
+        let question = Question::about(&place.event);
+        let mut version = event.version;
+        let mut breaches = Vec::new();
+        for unmet in &judgement.unmet {
+            if unmet.blocks() || (lenient && self.is_left_out(definition, place, unmet)) {
+                continue;
+            }
+            version = version.next();
+            let reason = explain(definition, &place.before, &question, unmet);
+            breaches.push(self.breach(version, event, &reason));
+        }
+        breaches
+    }
+
+    fn breach(&mut self, version: Version, event: &RecordedEvent, reason: &Reason) -> RecordedEvent {
+        let proposed = notes::breach(event, reason);
+        let id = EventId((self.drafting.supply.new_id)());
+        self.drafting.record(self.before.definition(), version, proposed, (id, Some(event.id)))
+    }
+
+    /// Weighs what the whole batch does to the events that were there before.
+    fn finish(mut self) -> Result<Decision, NotDecided> {
+        let definition = self.definition();
+        if let (true, Some(working)) = (self.moved_others, &self.working) {
+            let Footing { lost, breached } = footing(self.before, working);
+            if !lost.is_empty() {
+                self.accept_inconsistency(&definition, lost)?;
+            }
+            let lenient = self.drafting.terms.imported || self.drafting.terms.declare_gaps;
+            for (event, reason) in breached.into_iter().filter(|_| !lenient) {
+                let version = self.state().version().next();
+                let breach = self.breach(version, &event, &reason);
+                self.take(breach);
+            }
+        }
+        let needless = |event: &&RecordedEvent| {
+            event.proposed.override_given.is_some() && !self.overridden.contains(&event.id)
+        };
+        if let Some(event) = self.events.iter().find(needless) {
+            let proposed = self.events.iter().filter(|event| event.causation_id.is_none());
+            return Err(NotDecided::Invalid(InvalidEvent {
+                index: proposed.take_while(|other| other.id != event.id).count(),
+                field: "override".into(),
+                problem: format!(
+                    "nothing stands in the way of {}, so there is nothing to override",
+                    event.proposed.event_type
+                ),
+                help: Some("record it without the override".into()),
+            }));
+        }
+        Ok(Decision { events: self.events, last_proposed: self.last_proposed, unproven: self.unproven })
+    }
+
+    fn accept_inconsistency(
+        &mut self,
+        definition: &Definition,
+        lost: Vec<LosesFooting>,
+    ) -> Result<(), NotDecided> {
+        let given: Vec<EventId> = self
+            .events
+            .iter()
+            .filter(|event| {
+                event.proposed.override_given.is_some()
+                    && may_override(definition, &event.proposed.recorded_by)
+            })
+            .map(|event| event.id)
+            .collect();
+        if !given.is_empty() {
+            self.overridden.extend(given);
+            return Ok(());
+        }
+        let count = lost.len();
+        let (s, its, it) = if count == 1 { ("", "its", "it") } else { ("s", "their", "them") };
+        let message = format!(
+            "{count} later event{s} would lose {its} footing; annul {it} in the same batch, or have somebody who may \
+             override accept the case as inconsistent"
+        );
+        let reason = plain("engine:footing", RuleClass::Logical, message);
+        let proposed = self.events.iter().filter(|event| event.causation_id.is_none());
+        let (index, event) = proposed.enumerate().last().map_or((0, &self.events[0]), |found| found);
+        let mut refusal = refuse_plainly(event, self.several.then_some(index), vec![reason]);
+        refusal.loses_footing = lost;
+        refusal.path_note = Some("deal with the events that would lose their footing first".into());
+        Err(NotDecided::Refused(Box::new(refusal)))
+    }
+}

@@ -1,0 +1,352 @@
+//! Whether one event is legal at one place of a timeline, and if not, every reason.
+//!
+//! The same judgement serves recording, the check that later events keep their footing, the search for a path,
+//! and verification. It costs no words: [`super::explain`] turns what is unmet into sentences.
+
+use super::effective::EffectiveEvent;
+use super::event::engine_types;
+use super::occurred::Bounds;
+use super::status::{Scene, ScopeProblem, Status, branches_for};
+use crate::definition::condition::{Cause, EntityId, EventFacts, Truth};
+use crate::definition::{
+    Definition, EventType, EventTypeId, Ownership, RoleId, Rule, RuleClass, StateId, StrandId,
+};
+
+/// An event as it is judged: real, or one that is only asked about.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Question<'a> {
+    pub(crate) event_type: EventTypeId,
+    pub(crate) scope: &'a super::event::Scope,
+    pub(crate) facts: EventFacts<'a>,
+    /// The payload that moves strands.
+    pub(crate) data: &'a super::event::Payload,
+    /// It stands for an event that is missing: whose record or decision it was is not asked.
+    pub(crate) is_gap: bool,
+}
+
+impl<'a> Question<'a> {
+    /// About an event that is part of a timeline, or is to be.
+    pub(crate) fn about(event: &'a EffectiveEvent) -> Self {
+        Self {
+            event_type: event.event_type,
+            scope: event.scope(),
+            facts: event.facts(),
+            data: event.data(),
+            is_gap: event.is_gap(),
+        }
+    }
+
+    /// Whether nobody has said yet who records it.
+    fn is_hypothetical(&self) -> bool {
+        self.facts.recorder_role.is_none()
+    }
+}
+
+/// One thing that stands in the way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Unmet {
+    Scope(ScopeProblem),
+    /// The strand is in a state that has no row for the event.
+    NoTransition {
+        strand: StrandId,
+        entity: EntityId,
+        state: Option<StateId>,
+    },
+    /// There is a row, but no branch matches the event's fields.
+    NoBranch {
+        strand: StrandId,
+        entity: EntityId,
+        state: Option<StateId>,
+    },
+    Closed,
+    UnknownRole,
+    Role,
+    Body,
+    /// The person has acted in a role that this one excludes.
+    Duty {
+        other: RoleId,
+    },
+    Rule {
+        index: usize,
+        unknown: bool,
+        class: RuleClass,
+    },
+}
+
+impl Unmet {
+    /// The class under which it is answered.
+    pub(crate) fn class(&self) -> RuleClass {
+        match self {
+            Self::Scope(_) | Self::NoTransition { .. } | Self::NoBranch { .. } | Self::Closed => {
+                RuleClass::Logical
+            }
+            Self::UnknownRole | Self::Role | Self::Body | Self::Duty { .. } => RuleClass::Authority,
+            Self::Rule { class, .. } => *class,
+        }
+    }
+
+    /// Whether the event may not be recorded because of it.
+    pub(crate) fn blocks(&self) -> bool {
+        self.class() != RuleClass::Compliance
+    }
+
+    /// Whether authority and reason may set it aside.
+    pub(crate) fn may_be_overridden(&self) -> bool {
+        matches!(self.class(), RuleClass::Logical | RuleClass::Gap) && !matches!(self, Self::Scope(_))
+    }
+}
+
+/// What was found about one event.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Judgement {
+    pub(crate) unmet: Vec<Unmet>,
+    /// Rules that passed only because dates do not decide, or a fact is not known, or the law is uncertain.
+    pub(crate) unproven: Vec<usize>,
+}
+
+impl Judgement {
+    pub(crate) fn is_legal(&self) -> bool {
+        !self.unmet.iter().any(Unmet::blocks)
+    }
+
+    /// Compliance rules that are definitely not met.
+    pub(crate) fn breaches(&self) -> impl Iterator<Item = usize> + '_ {
+        self.unmet.iter().filter_map(|unmet| match unmet {
+            Unmet::Rule { index, class: RuleClass::Compliance, .. } => Some(*index),
+            _ => None,
+        })
+    }
+}
+
+/// The status as the event's rules see it: the entities that the event itself introduces are there.
+pub(crate) fn status_for(
+    definition: &Definition,
+    before: &Status,
+    question: &Question<'_>,
+) -> (Option<Status>, Vec<ScopeProblem>) {
+    let event_type = definition.event_type(question.event_type);
+    let mut problems = Vec::new();
+    let mut known = true;
+    for kind in question.scope.keys() {
+        match definition.kind(kind) {
+            Some(kind_id) => known &= before.find(kind_id, &question.scope[kind]).is_some(),
+            None => known = false,
+        }
+    }
+    if known && event_type.introduces.is_empty() && question.scope.len() <= 1 {
+        return (None, problems);
+    }
+    let mut status = before.clone();
+    let data = (question.facts.data, question.facts.absent);
+    problems.extend(status.introduce(
+        definition,
+        question.event_type,
+        question.scope,
+        data,
+        super::event::Version(0),
+    ));
+    (Some(status), problems)
+}
+
+/// Judges an event against the status at its place.
+pub(crate) fn judge(definition: &Definition, before: &Status, question: &Question<'_>) -> Judgement {
+    let (introduced, scope_problems) = status_for(definition, before, question);
+    let status = introduced.as_ref().unwrap_or(before);
+    let event_type = definition.event_type(question.event_type);
+    let mut judgement = Judgement::default();
+    judgement.unmet.extend(scope_problems.into_iter().map(Unmet::Scope));
+    if !judgement.unmet.is_empty() {
+        return judgement;
+    }
+    let closure = status.closure(definition, question.scope);
+    judge_strands(definition, status, &closure, question, &mut judgement);
+    if !question.is_hypothetical() {
+        judge_authority(definition, before, event_type, question, &mut judgement);
+    }
+    let scene = Scene { definition, status, closure, event: Some(question.facts) };
+    let is_asked = |rule: &Rule| !(question.is_gap && rule.class == RuleClass::Authority);
+    for (index, rule) in event_type.rules.iter().enumerate().filter(|(_, rule)| is_asked(rule)) {
+        judge_rule(rule, index, question.is_gap, &scene, &mut judgement);
+    }
+    judgement
+}
+
+fn judge_strands(
+    definition: &Definition,
+    status: &Status,
+    closure: &[EntityId],
+    question: &Question<'_>,
+    judgement: &mut Judgement,
+) {
+    let event_type = definition.event_type(question.event_type);
+    if event_type.always_accepted {
+        return;
+    }
+    let mut leaves_closed = false;
+    let is_closed = closed_state(definition, status);
+    for (strand_id, ownership) in &event_type.moves {
+        let strand = &definition.strands[strand_id.index()];
+        for &entity in closure {
+            let Some(at) = status.strand(entity, *strand_id) else { continue };
+            let branches = branches_for(strand, at.state, question.event_type);
+            leaves_closed |= branches.is_some()
+                && is_closed
+                && definition.after_closing.as_ref().is_some_and(|closing| closing.strand == *strand_id);
+            if *ownership == Ownership::Observes {
+                continue;
+            }
+            let place = (*strand_id, entity, at.state);
+            match branches {
+                None => judgement.unmet.push(Unmet::NoTransition {
+                    strand: place.0,
+                    entity: place.1,
+                    state: place.2,
+                }),
+                Some(branches) => {
+                    let undecided = question.facts.absent == Some(Cause::Open);
+                    let taken = branches.iter().any(|branch| {
+                        branch.matches(|field| question.data.get(field))
+                            || (undecided && may_match(branch, question))
+                    });
+                    if !taken {
+                        judgement.unmet.push(Unmet::NoBranch {
+                            strand: place.0,
+                            entity: place.1,
+                            state: place.2,
+                        });
+                    }
+                }
+            }
+        }
+    }
+    if is_closed && !leaves_closed {
+        let accepted = definition
+            .after_closing
+            .as_ref()
+            .is_some_and(|closing| closing.accept.contains(&question.event_type));
+        if !accepted {
+            judgement.unmet.push(Unmet::Closed);
+        }
+    }
+}
+
+/// Whether an event not written yet may still match: no field that is set says otherwise.
+fn may_match(branch: &crate::definition::Branch, question: &Question<'_>) -> bool {
+    branch
+        .matches
+        .iter()
+        .all(|(field, values)| question.data.get(field).is_none_or(|value| values.contains(value)))
+}
+
+/// Whether the case is closed at this point.
+pub(crate) fn closed_state(definition: &Definition, status: &Status) -> bool {
+    definition.after_closing.as_ref().is_some_and(|closing| {
+        status.strand(EntityId::CASE, closing.strand).and_then(|at| at.state) == Some(closing.state)
+    })
+}
+
+fn judge_authority(
+    definition: &Definition,
+    before: &Status,
+    event_type: &EventType,
+    question: &Question<'_>,
+    judgement: &mut Judgement,
+) {
+    let role = question.facts.recorder_role.and_then(|role| definition.role(role));
+    let recording = if question.is_gap {
+        definition.event(engine_types::GAP_DECLARED).map_or(event_type, |gap| definition.event_type(gap))
+    } else {
+        event_type
+    };
+    match role {
+        None => judgement.unmet.push(Unmet::UnknownRole),
+        Some(role) if !recording.record.is_empty() && !recording.record.contains(&role) => {
+            judgement.unmet.push(Unmet::Role);
+        }
+        Some(role) => {
+            if let Some(other) = excluded_by(definition, before, question, role) {
+                judgement.unmet.push(Unmet::Duty { other });
+            }
+        }
+    }
+    if !event_type.decide.is_empty() && !question.is_gap {
+        let allowed = question
+            .facts
+            .decider_body
+            .is_some_and(|body| event_type.decide.iter().any(|decides| decides == body));
+        if !allowed {
+            judgement.unmet.push(Unmet::Body);
+        }
+    }
+}
+
+/// A role in which the same person has acted before and that may not be combined with this one.
+fn excluded_by(
+    definition: &Definition,
+    before: &Status,
+    question: &Question<'_>,
+    role: RoleId,
+) -> Option<RoleId> {
+    let id = question.facts.recorder_id?;
+    definition.separate_duties.iter().filter(|set| set.contains(&role)).find_map(|set| {
+        before
+            .people()
+            .iter()
+            .filter(|(person, _)| **person == *id)
+            .filter_map(|(_, held)| definition.role(held))
+            .find(|held| *held != role && set.contains(held))
+    })
+}
+
+/// A missing event cannot say what it said: what is unknown does not stand in its way.
+fn judge_rule(rule: &Rule, index: usize, is_gap: bool, scene: &Scene<'_>, judgement: &mut Judgement) {
+    if let Some(when) = &rule.when
+        && when.evaluate(scene) != Truth::True
+    {
+        return;
+    }
+    let in_force = match &rule.dated {
+        None => Truth::True,
+        Some(dated) => match scene.status.happened(EntityId::CASE, dated.pinned_by) {
+            None => Truth::Unknown(Cause::Missing),
+            Some((_, pin)) => within(pin.occurred().bounds(), dated),
+        },
+    };
+    if in_force == Truth::False {
+        return;
+    }
+    let uncertain = in_force != Truth::True;
+    let class =
+        if uncertain && rule.class == RuleClass::Logical { RuleClass::Compliance } else { rule.class };
+    match rule.require.evaluate(scene) {
+        Truth::True => {}
+        Truth::Unknown(Cause::Order | Cause::Open) => judgement.unproven.push(index),
+        Truth::Unknown(Cause::Missing) if is_gap || class == RuleClass::Compliance => {
+            judgement.unproven.push(index);
+        }
+        Truth::Unknown(Cause::Missing) => judgement.unmet.push(Unmet::Rule { index, unknown: true, class }),
+        Truth::False => judgement.unmet.push(Unmet::Rule { index, unknown: false, class }),
+    }
+    if uncertain && !judgement.unproven.contains(&index) {
+        judgement.unproven.push(index);
+    }
+}
+
+/// Whether a date lies within a law's time in force.
+fn within(date: Bounds, dated: &crate::definition::DatedLaw) -> Truth {
+    let starts = dated.from.map_or(Truth::True, |from| match (date.earliest, date.latest) {
+        (Some(earliest), _) if earliest >= from => Truth::True,
+        (_, Some(latest)) if latest < from => Truth::False,
+        _ => Truth::Unknown(Cause::Order),
+    });
+    let ends = dated.until.map_or(Truth::True, |until| match (date.earliest, date.latest) {
+        (_, Some(latest)) if latest < until => Truth::True,
+        (Some(earliest), _) if earliest >= until => Truth::False,
+        _ => Truth::Unknown(Cause::Order),
+    });
+    match (starts, ends) {
+        (Truth::False, _) | (_, Truth::False) => Truth::False,
+        (Truth::True, Truth::True) => Truth::True,
+        _ => Truth::Unknown(Cause::Order),
+    }
+}

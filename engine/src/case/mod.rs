@@ -1,0 +1,23 @@
+//! A case: what has happened.
+
+pub mod asking;
+pub(crate) mod authority;
+pub(crate) mod candidate;
+mod date_words;
+pub mod day;
+pub mod decide;
+pub mod draft;
+pub mod effective;
+pub mod event;
+pub(crate) mod explain;
+pub(crate) mod footing;
+pub(crate) mod judge;
+pub(crate) mod notes;
+pub mod occurred;
+pub mod path;
+pub mod reading;
+pub mod refusal;
+pub mod state;
+pub mod status;
+pub mod telling;
+pub mod timeline;

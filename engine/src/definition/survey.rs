@@ -1,0 +1,484 @@
+//! Looks at what a case can come to under a definition, and says of what was never seen whether it is impossible.
+//!
+//! A few quick searches see most of what there is. What they miss is searched for by itself, with only those events that
+//! can matter for it and with every status: if that search ends, the thing is impossible; if it reaches its limit, nothing is proved.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+
+use super::automaton::introducing;
+use super::condition::{Cause, Comparison, Expr, Facts, Truth};
+use super::reach::{
+    Breadth, Ended, Place, Trial, candidates, moved, own_types, search, that_matter, told_apart_by, universe,
+};
+use super::{Definition, EventTypeId, StateId, Strand, StrandId};
+use crate::case::judge::{Question, Unmet, status_for};
+use crate::case::refusal::Step;
+use crate::case::status::Scene;
+
+/// Events that each quick search tries.
+pub(crate) const QUICK_TRIALS_MAX: usize = 150_000;
+
+/// Events that a search for one thing tries from each place that came near it.
+pub(crate) const NEAR_TRIALS_MAX: usize = 6_000;
+
+/// Rounds of searches for one thing, each from the places that the one before came nearer to.
+const ROUNDS_MAX: usize = 3;
+
+/// What an event about something that is not there counts: it is further away than any that is judged by rules.
+const OBSTACLES_OF_NOTHING: usize = 1_000;
+
+/// Places near to one thing from which it is searched for.
+const NEAR_KEPT_MAX: usize = 12;
+
+/// Events that all searches for one thing try together, those that exclude it left out.
+pub(crate) const TRIALS_MAX: usize = 1_000_000;
+
+/// Events that a search tries in order to exclude one thing.
+pub(crate) const PROOF_TRIALS_MAX: usize = 150_000;
+
+/// Searches for one thing that may reach their limit; after that, what is missing stays unproved.
+pub(crate) const PROOFS_AT_LIMIT_MAX: usize = 6;
+
+/// As many entities of each kind as are tried.
+pub(crate) const ENTITIES_EACH_MAX: usize = 2;
+
+/// Something that should be possible.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Target {
+    /// The event is accepted somewhere.
+    Accepted(EventTypeId),
+    /// The rule, by index, holds somewhere where it is asked.
+    Holds(EventTypeId, usize),
+    /// The state is entered.
+    Entered(StrandId, StateId),
+    /// The state is left.
+    Left(StrandId, StateId),
+}
+
+/// What is known of a target that no search has seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Seen after all.
+    Possible,
+    /// Every way was tried, with up to [`ENTITIES_EACH_MAX`] entities of each kind.
+    Impossible,
+    /// The search reached its limit.
+    NotProved,
+}
+
+/// A trial in which a target was not met.
+struct Near {
+    /// How many things stood in the way.
+    obstacles: usize,
+    /// Where it was tried.
+    place: Place,
+    /// What was tried.
+    step: Step,
+}
+
+/// What searches have seen of a definition.
+pub(crate) struct Survey<'d> {
+    definition: &'d Definition,
+    told_apart: BTreeSet<EventTypeId>,
+    missing: BTreeSet<Target>,
+    /// How each state was entered.
+    entered: BTreeMap<(StrandId, StateId), Vec<Step>>,
+    /// How near a target came: the events, the one that was refused last.
+    nearest: BTreeMap<Target, Vec<Near>>,
+    at_limit: usize,
+    trials_left: usize,
+}
+
+impl<'d> Survey<'d> {
+    /// Searches quickly for everything that should be possible.
+    pub(crate) fn of(definition: &'d Definition) -> Self {
+        let mut survey = Self {
+            definition,
+            told_apart: told_apart_by(definition),
+            missing: targets(definition),
+            entered: BTreeMap::new(),
+            nearest: BTreeMap::new(),
+            at_limit: 0,
+            trials_left: TRIALS_MAX,
+        };
+        for (index, strand) in definition.strands.iter().enumerate() {
+            let start = strand.initial.iter().find(|initial| initial.on.is_none());
+            let start = start.and_then(|initial| initial.branches.first()?.to);
+            if let (None, Some(state), Ok(id)) = (strand.per, start, u16::try_from(index).map(StrandId)) {
+                survey.see_entered((id, state), &Vec::new);
+            }
+        }
+        let everything = own_types(definition);
+        for (breadth, each) in [(Breadth::New, 1), (Breadth::New, ENTITIES_EACH_MAX)] {
+            let (events, _) = candidates(definition, &universe(definition, each), &everything);
+            let told_apart = survey.told_apart.clone();
+            if survey.missing.is_empty() {
+                break;
+            }
+            search(
+                definition,
+                &Place::before_opening(definition),
+                &events,
+                &told_apart,
+                (breadth, QUICK_TRIALS_MAX),
+                |trial| {
+                    survey.observe(trial);
+                    if survey.missing.is_empty() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                },
+            );
+        }
+        survey
+    }
+
+    /// What no search has seen.
+    pub(crate) fn missing(&self) -> Vec<Target> {
+        self.missing.iter().copied().collect()
+    }
+
+    /// Whether the quick searches saw the target.
+    pub(crate) fn has_seen(&self, target: Target) -> bool {
+        !self.missing.contains(&target)
+    }
+
+    /// The events that came nearest to the target, the last of them refused, or judged by a rule that did not hold.
+    pub(crate) fn nearest(&self, target: Target) -> Vec<Step> {
+        let nearest =
+            self.nearest.get(&target).and_then(|near| near.iter().min_by_key(|near| near.obstacles));
+        nearest
+            .map(|near| [near.place.way.as_slice(), std::slice::from_ref(&near.step)].concat())
+            .unwrap_or_default()
+    }
+
+    /// A shortest way into a state, if the search for it ends within its limit; else the way that was seen.
+    pub(crate) fn way_into(&mut self, strand: StrandId, state: StateId) -> Vec<Step> {
+        let known = self.entered.get(&(strand, state)).cloned().unwrap_or_default();
+        if known.len() <= 1 {
+            return known;
+        }
+        let layers = that_matter(self.definition, self.entering(strand, state));
+        let Some(types) = layers.last() else { return known };
+        let (events, _) = candidates(self.definition, &universe(self.definition, 1), types);
+        let mut shortest = known;
+        search(
+            self.definition,
+            &Place::before_opening(self.definition),
+            &events,
+            &self.told_apart,
+            (Breadth::Every, PROOF_TRIALS_MAX),
+            |trial| {
+                if moved(trial).1.contains(&(strand, state)) {
+                    let way = with(trial, self.definition);
+                    if way.len() < shortest.len() {
+                        shortest = way;
+                    }
+                    return ControlFlow::Break(());
+                }
+                ControlFlow::Continue(())
+            },
+        );
+        shortest
+    }
+
+    /// Searches for one target that was never seen.
+    pub(crate) fn prove(&mut self, target: Target) -> Verdict {
+        if self.has_seen(target) {
+            return Verdict::Possible;
+        }
+        let seeds = self.seeds(target);
+        let is_cut_off = matches!(target, Target::Entered(strand, state)
+            if !connected(&self.definition.strands[strand.index()]).contains(&state));
+        if seeds.is_empty() || is_cut_off {
+            return Verdict::Impossible;
+        }
+        let layers = that_matter(self.definition, seeds);
+        for _ in 0..ROUNDS_MAX {
+            let closest = self.closest(target);
+            if self.look_from_near(target, &layers) {
+                return Verdict::Possible;
+            }
+            if self.closest(target) >= closest {
+                break;
+            }
+        }
+        match layers.last() {
+            Some(types) if self.at_limit < PROOFS_AT_LIMIT_MAX => self.exclude(target, types),
+            _ => Verdict::NotProved,
+        }
+    }
+
+    fn closest(&self, target: Target) -> Option<usize> {
+        self.nearest.get(&target)?.iter().map(|near| near.obstacles).min()
+    }
+
+    /// Searches from the places that came near; what comes nearer on the way is kept for another round.
+    fn look_from_near(&mut self, target: Target, layers: &[BTreeSet<EventTypeId>]) -> bool {
+        let mut starts = self.nearest.remove(&target).unwrap_or_default();
+        starts.sort_by_key(|near| near.obstacles);
+        for (near, types) in
+            layers.iter().take(2).flat_map(|types| starts.iter().map(move |near| (near, types)))
+        {
+            let trials_max = NEAR_TRIALS_MAX.min(self.trials_left);
+            self.look_for(target, types, (&near.place, ENTITIES_EACH_MAX), (Breadth::New, trials_max));
+            if self.has_seen(target) {
+                return true;
+            }
+        }
+        let known = self.nearest.entry(target).or_default();
+        known.extend(starts);
+        known.sort_by_key(|near| near.obstacles);
+        known.truncate(NEAR_KEPT_MAX);
+        false
+    }
+
+    /// Tries everything that can matter, with one and with two entities of each kind.
+    fn exclude(&mut self, target: Target, types: &BTreeSet<EventTypeId>) -> Verdict {
+        if counts_further(self.definition, types) {
+            return Verdict::NotProved;
+        }
+        let start = Place::before_opening(self.definition);
+        for each in [1, ENTITIES_EACH_MAX] {
+            match self.look_for(target, types, (&start, each), (Breadth::Every, PROOF_TRIALS_MAX)) {
+                (Ended::Stopped, _) => return Verdict::Possible,
+                (Ended::Exhausted, true) => {}
+                (Ended::Exhausted, false) => return Verdict::NotProved,
+                (Ended::AtLimit, _) => {
+                    self.at_limit += 1;
+                    return Verdict::NotProved;
+                }
+            }
+        }
+        Verdict::Impossible
+    }
+
+    /// How the search ended, and whether it had every way that matters.
+    fn look_for(
+        &mut self,
+        target: Target,
+        types: &BTreeSet<EventTypeId>,
+        (start, each): (&Place, usize),
+        limits: (Breadth, usize),
+    ) -> (Ended, bool) {
+        let (events, complete) = candidates(self.definition, &universe(self.definition, each), types);
+        let told_apart = self.told_apart.clone();
+        let ended = search(self.definition, start, &events, &told_apart, limits, |trial| {
+            self.trials_left = self.trials_left.saturating_sub(1);
+            self.observe(trial);
+            if self.has_seen(target) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        (ended, complete)
+    }
+
+    fn seeds(&self, target: Target) -> BTreeSet<EventTypeId> {
+        match target {
+            Target::Accepted(event) | Target::Holds(event, _) => BTreeSet::from([event]),
+            Target::Entered(strand, state) => self.entering(strand, state),
+            Target::Left(strand, state) => {
+                let leaving = leaving(&self.definition.strands[strand.index()], state);
+                if leaving.is_empty() { leaving } else { &leaving | &self.entering(strand, state) }
+            }
+        }
+    }
+
+    /// The event types that have a row into the state, or begin in it.
+    fn entering(&self, strand: StrandId, state: StateId) -> BTreeSet<EventTypeId> {
+        let strand = &self.definition.strands[strand.index()];
+        let enters = |branches: &[super::Branch]| branches.iter().any(|branch| branch.to == Some(state));
+        let into = |rows: &[super::Row]| rows.iter().any(|row| row.from != state && enters(&row.branches));
+        let rows = strand.rows.iter().filter(|(_, rows)| into(rows)).map(|(event, _)| *event);
+        let starts = strand.initial.iter().filter(|initial| enters(&initial.branches));
+        let starts = starts.flat_map(|initial| match initial.on {
+            Some(event) => vec![event],
+            None => introducing(self.definition, strand),
+        });
+        rows.chain(starts).collect()
+    }
+
+    fn observe(&mut self, trial: &Trial<'_>) {
+        let event = trial.candidate.event.event_type;
+        if trial.after.is_some() {
+            self.missing.remove(&Target::Accepted(event));
+            let (left, entered) = moved(trial);
+            for (strand, state) in left {
+                self.missing.remove(&Target::Left(strand, state));
+            }
+            for place in entered {
+                self.see_entered(place, &|| with(trial, self.definition));
+            }
+        } else {
+            self.come_near(Target::Accepted(event), trial);
+            self.come_near_states(trial);
+        }
+        self.observe_rules(trial);
+    }
+
+    fn see_entered(&mut self, place: (StrandId, StateId), way: &dyn Fn() -> Vec<Step>) {
+        self.missing.remove(&Target::Entered(place.0, place.1));
+        self.entered.entry(place).or_insert_with(way);
+    }
+
+    /// Keeps a few trials in which the fewest things stood in the way, no two with the same beginning.
+    fn come_near(&mut self, target: Target, trial: &Trial<'_>) {
+        if self.has_seen(target) {
+            return;
+        }
+        let is_about_nothing = trial.judgement.unmet.iter().any(|unmet| matches!(unmet, Unmet::Scope(_)));
+        let obstacles = trial.judgement.unmet.len() + if is_about_nothing { OBSTACLES_OF_NOTHING } else { 0 };
+        let known = self.nearest.entry(target).or_default();
+        let worst = known.iter().enumerate().max_by_key(|(_, near)| near.obstacles);
+        let replaced = match worst {
+            Some((_, near)) if known.len() == NEAR_KEPT_MAX && obstacles >= near.obstacles => return,
+            Some((at, _)) if known.len() == NEAR_KEPT_MAX => Some(at),
+            _ => None,
+        };
+        let place = Place { status: trial.before.clone(), way: trial.way() };
+        let alike = known.iter().position(|near| near.place.way.iter().take(2).eq(place.way.iter().take(2)));
+        if alike.is_some_and(|at| known[at].obstacles <= obstacles) {
+            return;
+        }
+        let near = Near { obstacles, place, step: trial.candidate.step(self.definition) };
+        match alike.or(replaced) {
+            Some(at) => known[at] = near,
+            None => known.push(near),
+        }
+    }
+
+    /// A refused event that has a row from where its strand stands would have moved it.
+    fn come_near_states(&mut self, trial: &Trial<'_>) {
+        if !self.missing.iter().any(|target| matches!(target, Target::Entered(..) | Target::Left(..))) {
+            return;
+        }
+        let event = &trial.candidate.event;
+        for entity in trial.before.closure(self.definition, event.scope()) {
+            for at in &trial.before.entity(entity).strands {
+                let strand = &self.definition.strands[at.strand.index()];
+                let Some(row) = at.state.and_then(|state| strand.row(event.event_type, state)) else {
+                    continue;
+                };
+                let branch =
+                    row.branches.iter().find(|branch| branch.matches(|field| event.data().get(field)));
+                let Some(to) = branch.and_then(|branch| branch.to).filter(|to| *to != row.from) else {
+                    continue;
+                };
+                self.come_near(Target::Entered(at.strand, to), trial);
+                self.come_near(Target::Left(at.strand, row.from), trial);
+            }
+        }
+    }
+
+    fn observe_rules(&mut self, trial: &Trial<'_>) {
+        let event = &trial.candidate.event;
+        let rules = &self.definition.event_type(event.event_type).rules;
+        let asked_for = |index: &usize| self.missing.contains(&Target::Holds(event.event_type, *index));
+        let wanted: Vec<usize> = (0..rules.len()).filter(asked_for).collect();
+        let is_elsewhere = trial.judgement.unmet.iter().any(|unmet| !matches!(unmet, Unmet::Rule { .. }));
+        if wanted.is_empty() || is_elsewhere {
+            return;
+        }
+        let question = Question::about(event);
+        let (introduced, _) = status_for(self.definition, trial.before, &question);
+        let status = introduced.as_ref().unwrap_or(trial.before);
+        let closure = status.closure(self.definition, question.scope);
+        let scene = Scene { definition: self.definition, status, closure, event: Some(question.facts) };
+        for index in wanted {
+            let target = Target::Holds(event.event_type, index);
+            let rule = &rules[index];
+            if rule.when.as_ref().is_some_and(|when| !may_hold(when.evaluate(&scene as &dyn Facts))) {
+                continue;
+            }
+            if may_hold(rule.require.evaluate(&scene)) {
+                self.missing.remove(&target);
+            } else {
+                self.come_near(target, trial);
+            }
+        }
+    }
+}
+
+/// The states that a strand's rows alone lead to, whatever rules say.
+fn connected(strand: &Strand) -> BTreeSet<StateId> {
+    let starts = strand.initial.iter().flat_map(|initial| &initial.branches);
+    let mut found: BTreeSet<StateId> = starts.filter_map(|branch| branch.to).collect();
+    for _ in 0..strand.states.len() {
+        let from_found = strand.rows.values().flatten().filter(|row| found.contains(&row.from));
+        let next: Vec<StateId> =
+            from_found.flat_map(|row| &row.branches).filter_map(|branch| branch.to).collect();
+        found.extend(next);
+    }
+    found
+}
+
+/// Whether a rule of these events counts further than a search does: more entities than it tries, or more events of a type than
+/// two, which it does not tell apart.
+fn counts_further(definition: &Definition, types: &BTreeSet<EventTypeId>) -> bool {
+    let rules = types.iter().flat_map(|event| &definition.event_type(*event).rules);
+    let conditions = rules.flat_map(|rule| rule.when.iter().chain([&rule.require]));
+    let derived = definition.derived.iter().flat_map(|derived| &derived.conditions);
+    conditions.chain(derived).flat_map(|condition| &condition.parts).any(|(_, part)| is_far_count(part))
+}
+
+fn is_far_count(expr: &Expr) -> bool {
+    let counts = |expr: &Expr| matches!(expr, Expr::Count(..) | Expr::Size(_));
+    let least = |expr: &Expr| match expr {
+        Expr::Literal(number) => number.as_i64(),
+        Expr::List(items) => {
+            items.iter().filter_map(|item| if let Expr::Literal(n) = item { n.as_i64() } else { None }).max()
+        }
+        _ => None,
+    };
+    match expr {
+        Expr::Not(inner) => is_far_count(inner),
+        Expr::And(parts) | Expr::Or(parts) => parts.iter().any(is_far_count),
+        Expr::Quantified { body, .. } => is_far_count(body),
+        Expr::In(left, right) => counts(left) && least(right).is_some_and(|number| number > 2),
+        Expr::Compare(comparison, left, right) => {
+            let (is_left, is_right) = (counts(left), counts(right));
+            let number = if is_left { least(right) } else { least(left) };
+            let is_strict = match comparison {
+                Comparison::Greater | Comparison::LessOrEqual => is_left,
+                Comparison::Less | Comparison::GreaterOrEqual => is_right,
+                Comparison::Equal | Comparison::NotEqual => false,
+            };
+            (is_left || is_right) && number.is_none_or(|number| number > 2 || (number == 2 && is_strict))
+        }
+        _ => false,
+    }
+}
+
+/// What the event leaves open, or dates do not decide, is possible.
+fn may_hold(truth: Truth) -> bool {
+    matches!(truth, Truth::True | Truth::Unknown(Cause::Open | Cause::Order))
+}
+
+fn with(trial: &Trial<'_>, definition: &Definition) -> Vec<Step> {
+    let mut way = trial.way();
+    way.push(trial.candidate.step(definition));
+    way
+}
+
+fn targets(definition: &Definition) -> BTreeSet<Target> {
+    let mut targets = BTreeSet::new();
+    for event in own_types(definition) {
+        targets.insert(Target::Accepted(event));
+        let rules = 0..definition.event_type(event).rules.len();
+        targets.extend(rules.map(|index| Target::Holds(event, index)));
+    }
+    for (id, strand) in (0_u16..).map(StrandId).zip(&definition.strands) {
+        for state in (0_u16..).map(StateId).take(strand.states.len()) {
+            targets.insert(Target::Entered(id, state));
+            if !leaving(strand, state).is_empty() {
+                targets.insert(Target::Left(id, state));
+            }
+        }
+    }
+    targets
+}
+
+/// The event types that have a row out of the state.
+pub(crate) fn leaving(strand: &Strand, state: StateId) -> BTreeSet<EventTypeId> {
+    let leaves = |row: &super::Row| {
+        row.from == state && row.branches.iter().any(|branch| branch.to.is_some_and(|to| to != state))
+    };
+    let rows = strand.rows.iter().filter(|(_, rows)| rows.iter().any(leaves));
+    rows.map(|(event, _)| *event).collect()
+}

@@ -1,0 +1,899 @@
+//! The engine: loads a case, decides, appends, and answers questions about cases.
+//!
+//! ```text
+//! record   case_cache or read_case -> decide (pure) -> encode, chain -> store.append -> evolve the cached state
+//! query    case_cache or read_case -> telling (pure)
+//! ```
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+
+use crate::case::candidate::is_to_come;
+use crate::case::decide::{CaseName, Decision, NotDecided, Supply, Terms, decide};
+use crate::case::effective::target_of;
+use crate::case::event::{
+    CaseId, Payload, Position, ProposedEvent, RecordedEvent, Recorder, Scope, Version, engine_types,
+};
+use crate::case::occurred::Day;
+use crate::case::reading::{
+    CaseSummary, Cut, DiffReading, HistoryEntry, NextReading, Possible, Recorded, StatusReading,
+};
+use crate::case::refusal::Refusal;
+use crate::case::state::CaseState;
+use crate::case::{asking, telling};
+use crate::case_cache::{CaseCache, Loaded, Slot};
+use crate::definition::Definition;
+use crate::definitions::{Definitions, NotUsable};
+use crate::ledger::chain::{leaf_hash, to_base64};
+use crate::machine;
+use crate::projection::case_list::CaseList;
+use crate::spelling::nearest;
+use crate::store::{
+    Append, AppendError, Appended, CaseHead, CaseKey, EncodedEvent, EventStore, ExpectedVersion, Idempotency,
+    ReadError, StorageError, StoredEvent, codec, decode, writer_gone,
+};
+use crate::subscription::Subscription;
+
+pub use crate::case::draft::InvalidEvent;
+
+/// How often an event is decided anew because another process was faster.
+const ATTEMPTS_MAX: usize = 32;
+
+/// Events read from the store at a time.
+const PAGE_EVENTS: usize = 1_000;
+
+/// Cases kept in memory unless [`Engine::open_with`] says otherwise.
+pub const CACHED_CASES_DEFAULT: usize = 4_096;
+
+/// The longest reference, characters.
+pub const REFERENCE_CHARS_MAX: usize = 200;
+
+/// Cases in one store, under the definitions it knows. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Arc<dyn EventStore>,
+    definitions: Definitions,
+    cache: CaseCache,
+    case_list: CaseList,
+    /// Microseconds of the latest `recorded_at`: time never goes backwards within a store.
+    latest_micros: AtomicI64,
+    /// Held while a batch gets its instant and its place in the store's queue.
+    stamping: Mutex<()>,
+    opening: Mutex<()>,
+}
+
+/// How to record.
+#[derive(Debug, Clone, Default)]
+pub struct RecordOptions {
+    /// What the case's version must be.
+    pub expected: Option<ExpectedVersion>,
+    /// Declare missing steps as gaps in the same batch.
+    pub declare_gaps: bool,
+    /// Decide, and write nothing.
+    pub dry_run: bool,
+    /// The record is another system's or a published text's: a step that it leaves out is no breach.
+    pub imported: bool,
+    /// Makes a repetition harmless.
+    pub idempotency_key: Option<String>,
+    /// What it belongs to in the caller's system.
+    pub correlation_id: Option<String>,
+}
+
+/// A case to be opened.
+#[derive(Debug, Clone)]
+pub struct Opening {
+    /// The human reference, unique, at most [`REFERENCE_CHARS_MAX`] characters.
+    pub reference: String,
+    /// `name` (the newest version known) or `name@version`.
+    pub workflow: String,
+    /// The `case-opened` event; its type is set by the engine.
+    pub event: ProposedEvent,
+    /// Events to be recorded with it in the same batch.
+    pub then: Vec<ProposedEvent>,
+}
+
+/// Why something was not recorded. Nothing of it was.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordError {
+    /// A rule or a state said no.
+    #[error("refused")]
+    Refused(Box<Refusal>),
+    /// The event itself is not valid (unknown type, scope, payload, date, reference to an event …).
+    #[error(transparent)]
+    Invalid(#[from] InvalidEvent),
+    /// The case is not at the expected version.
+    #[error("the case is at version {actual}, not as expected")]
+    Conflict {
+        /// Where it is (0: no such case).
+        actual: Version,
+    },
+    /// There is no such case.
+    #[error("there is no case {reference}")]
+    NoSuchCase {
+        /// The reference asked for.
+        reference: String,
+    },
+    /// Another case has the reference.
+    #[error("the reference {reference} is taken")]
+    ReferenceTaken {
+        /// The reference.
+        reference: String,
+    },
+    /// No definition of this name and version is known.
+    #[error("there is no workflow {workflow}")]
+    NoSuchWorkflow {
+        /// What was asked for.
+        workflow: String,
+        /// What is known.
+        known: Vec<String>,
+    },
+    /// Cases use this name and version with another content.
+    #[error("{pin} is in use with another content: a version that a case uses never changes")]
+    WorkflowChanged {
+        /// `name@version`.
+        pin: String,
+    },
+    /// The idempotency key was used for another request.
+    #[error("the idempotency key {key} was used for another request")]
+    KeyReused {
+        /// The key.
+        key: String,
+    },
+    /// The case's log can't be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The store did not take it.
+    #[error(transparent)]
+    Append(AppendError),
+}
+
+/// Why a question was not answered.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum QueryError {
+    /// There is no such case.
+    #[error("there is no case {reference}")]
+    NoSuchCase {
+        /// The reference asked for.
+        reference: String,
+    },
+    /// The question names something that the definition does not have.
+    #[error("{problem}")]
+    Unknown {
+        /// What, with a suggestion.
+        problem: String,
+    },
+    /// The log can't be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}
+
+/// A point of a case, for `diff`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Point {
+    /// After this version.
+    Version(Version),
+    /// As known at this instant.
+    KnownAt(Timestamp),
+    /// As at this date.
+    At(Day),
+}
+
+/// Which cases to list.
+#[derive(Debug, Clone, Default)]
+pub struct CaseFilter {
+    /// Strand and state; all must hold for at least one instance.
+    pub states: Vec<(String, String)>,
+    /// Text in reference or title, case-insensitive.
+    pub text: Option<String>,
+    /// At most this many; 0 means the default of 100.
+    pub limit: usize,
+    /// Cases after this reference.
+    pub after: Option<String>,
+}
+
+/// In which order a history is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum HistoryOrder {
+    /// As recorded.
+    #[default]
+    Recorded,
+    /// As it happened; events that are no part of the timeline follow at the end.
+    Timeline,
+}
+
+/// What was stored under an idempotency key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answered {
+    /// Version of the last event of the batch.
+    pub version: Version,
+    /// Its position.
+    pub position: Position,
+}
+
+impl Engine {
+    /// An engine over a store, with these definitions and those that the store keeps.
+    ///
+    /// # Errors
+    /// When the store can't be read, or keeps a definition that no longer compiles.
+    pub fn open(store: Arc<dyn EventStore>, definitions: Vec<Definition>) -> Result<Self, ReadError> {
+        Self::open_with(store, definitions, CACHED_CASES_DEFAULT)
+    }
+
+    /// As [`Engine::open`], keeping at most so many cases in memory.
+    ///
+    /// # Errors
+    /// As [`Engine::open`].
+    pub fn open_with(
+        store: Arc<dyn EventStore>,
+        definitions: Vec<Definition>,
+        cached_cases_max: usize,
+    ) -> Result<Self, ReadError> {
+        let definitions = Definitions::load(store.as_ref(), definitions)?;
+        let head = *store.head().borrow();
+        let last = store.read_log(Position(head.0.saturating_sub(1)), 1)?;
+        let latest = match last.first() {
+            Some(stored) => decode(stored)?.recorded_at.as_microsecond(),
+            None => i64::MIN,
+        };
+        Ok(Self {
+            inner: Arc::new(Inner {
+                store,
+                definitions,
+                cache: CaseCache::new(cached_cases_max.max(1)),
+                case_list: CaseList::default(),
+                latest_micros: AtomicI64::new(latest),
+                stamping: Mutex::new(()),
+                opening: Mutex::new(()),
+            }),
+        })
+    }
+
+    /// The definitions known, by name, newest version last.
+    #[must_use]
+    pub fn definitions(&self) -> Vec<Arc<Definition>> {
+        self.inner.definitions.all()
+    }
+
+    /// The store.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn EventStore> {
+        &self.inner.store
+    }
+
+    /// Opens a case: its first events are on disk when this returns.
+    ///
+    /// # Errors
+    /// See [`RecordError`].
+    pub async fn open_case(&self, opening: Opening, options: RecordOptions) -> Result<Recorded, RecordError> {
+        let asked = idempotency(&options, || {
+            json!([opening.reference, opening.workflow, opening.event, opening.then])
+        });
+        if let Some(answer) = self.repeated(asked.as_ref()).await? {
+            return Ok(answer);
+        }
+        check_reference(&opening.reference)?;
+        let definition =
+            self.inner.definitions.for_new_case(&opening.workflow).map_err(|problem| match problem {
+                NotUsable::Unknown(known) => {
+                    RecordError::NoSuchWorkflow { workflow: opening.workflow.clone(), known }
+                }
+                NotUsable::Changed { pin } => RecordError::WorkflowChanged { pin },
+            })?;
+        if self.head(&CaseKey::Reference(opening.reference.clone())).await?.is_some() {
+            let reference = opening.reference;
+            return self.repeated(asked.as_ref()).await?.ok_or(RecordError::ReferenceTaken { reference });
+        }
+        let mut event = opening.event;
+        engine_types::CASE_OPENED.clone_into(&mut event.event_type);
+        event.data.insert("definition_digest".into(), Value::String(definition.digest_hex()));
+        let proposals: Vec<ProposedEvent> = std::iter::once(event).chain(opening.then).collect();
+        let name = CaseName { reference: opening.reference, case_id: CaseId(machine::new_id()) };
+        let slot = self.inner.cache.slot(name.case_id);
+        let state = Arc::new(CaseState::before_opening(Arc::clone(&definition)));
+        let mut decision = self.decide(&state, &name, &proposals, &options)?;
+        if let Some(first) = decision.events.first_mut() {
+            first.workflow = Some(definition.pin());
+        }
+        if options.dry_run {
+            return Ok(would_be(&state, decision));
+        }
+        let engine = self.clone();
+        blocking(move || {
+            let _one_at_a_time = engine.inner.opening.lock().unwrap_or_else(PoisonError::into_inner);
+            engine.inner.definitions.keep(engine.store().as_ref(), &definition)
+        })
+        .await?;
+        let before = Loaded { state, leaf: None };
+        slot.put(before.clone());
+        let batch = Batch { name, decision, expected: ExpectedVersion::NoCase, idempotency: asked.clone() };
+        let failed = match self.append(&slot, before, batch).await {
+            Ok(recorded) if recorded.repeated => {
+                return Ok(self.repeated(asked.as_ref()).await?.unwrap_or(recorded));
+            }
+            Ok(recorded) => return Ok(recorded),
+            Err(AppendError::ReferenceTaken { reference }) => RecordError::ReferenceTaken { reference },
+            Err(AppendError::Conflict { actual, .. }) => RecordError::Conflict { actual },
+            Err(AppendError::KeyReused { key }) => return Err(RecordError::KeyReused { key }),
+            Err(other) => return Err(RecordError::Append(other)),
+        };
+        // Somebody was faster: perhaps with the same request.
+        self.repeated(asked.as_ref()).await?.ok_or(failed)
+    }
+
+    /// Records one event or an atomic list: all of it is on disk when this returns, or none of it was recorded.
+    ///
+    /// An event is decided anew, a bounded number of times, where another process was faster, unless a version was expected.
+    ///
+    /// # Errors
+    /// See [`RecordError`].
+    pub async fn record(
+        &self,
+        case: &CaseKey,
+        events: Vec<ProposedEvent>,
+        options: RecordOptions,
+    ) -> Result<Recorded, RecordError> {
+        let asked = idempotency(&options, || json!([case_text(case), events]));
+        if let Some(answer) = self.repeated(asked.as_ref()).await? {
+            return Ok(answer);
+        }
+        for attempt in 1.. {
+            let case_id = self.case_id(case).await?;
+            let slot = self.inner.cache.slot(case_id);
+            let _turn = slot.turn.lock().await;
+            // The same request may have been recorded while this one waited for its turn.
+            if let Some(answer) = self.repeated(asked.as_ref()).await? {
+                return Ok(answer);
+            }
+            let before = match slot.loaded() {
+                Some(loaded) if attempt == 1 => loaded,
+                _ => self.load(&slot, case_id).await?,
+            };
+            check_expected(options.expected, before.state.version())?;
+            let name = CaseName { reference: reference_of(&before.state), case_id };
+            let decision = self.decide(&before.state, &name, &events, &options)?;
+            if options.dry_run {
+                return Ok(would_be(&before.state, decision));
+            }
+            let expected = ExpectedVersion::Exactly(before.state.version());
+            let batch = Batch { name, decision, expected, idempotency: asked.clone() };
+            match self.append(&slot, before, batch).await {
+                Ok(recorded) if recorded.repeated => {
+                    return Ok(self.repeated(asked.as_ref()).await?.unwrap_or(recorded));
+                }
+                Ok(recorded) => return Ok(recorded),
+                Err(AppendError::Conflict { .. }) if options.expected.is_none() && attempt < ATTEMPTS_MAX => {
+                }
+                Err(AppendError::Conflict { actual, .. }) => return Err(RecordError::Conflict { actual }),
+                Err(AppendError::KeyReused { key }) => return Err(RecordError::KeyReused { key }),
+                Err(other) => return Err(RecordError::Append(other)),
+            }
+        }
+        unreachable!("the last attempt returns")
+    }
+
+    /// Corrects fields of an event (`occurred`, `decided_by`, or payload fields) by version.
+    ///
+    /// # Errors
+    /// See [`RecordError`].
+    pub async fn correct(
+        &self,
+        case: &CaseKey,
+        version: Version,
+        fields: Payload,
+        reason: &str,
+        by: Recorder,
+        options: RecordOptions,
+    ) -> Result<Recorded, RecordError> {
+        let mut event = ProposedEvent::new(engine_types::EVENT_CORRECTED, by);
+        event.data.insert("corrects".into(), Value::String(version.to_string()));
+        event.data.insert("fields".into(), Value::Object(fields));
+        event.data.insert("reason".into(), Value::String(reason.to_owned()));
+        self.record(case, vec![event], options).await
+    }
+
+    /// Annuls an event by version.
+    ///
+    /// # Errors
+    /// See [`RecordError`].
+    pub async fn annul(
+        &self,
+        case: &CaseKey,
+        version: Version,
+        reason: &str,
+        by: Recorder,
+        options: RecordOptions,
+    ) -> Result<Recorded, RecordError> {
+        let mut event = ProposedEvent::new(engine_types::EVENT_ANNULLED, by);
+        event.data.insert("annuls".into(), Value::String(version.to_string()));
+        event.data.insert("reason".into(), Value::String(reason.to_owned()));
+        self.record(case, vec![event], options).await
+    }
+
+    /// What was stored under an idempotency key, if anything.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub async fn answered(&self, key: &str) -> Result<Option<Answered>, ReadError> {
+        let (store, key) = (Arc::clone(&self.inner.store), key.to_owned());
+        let answer = blocking(move || store.answer_to(&key)).await?;
+        Ok(answer.map(|(_, appended)| Answered {
+            version: appended.last_version,
+            position: appended.last_position,
+        }))
+    }
+
+    /// The case itself, as the pure functions see it.
+    ///
+    /// # Errors
+    /// See [`QueryError`].
+    pub async fn case(&self, case: &CaseKey) -> Result<Arc<CaseState>, QueryError> {
+        let head = self.head(case).await?;
+        let head = head.ok_or_else(|| QueryError::NoSuchCase { reference: case_text(case) })?;
+        let slot = self.inner.cache.slot(head.case_id);
+        match slot.loaded() {
+            Some(loaded) if loaded.state.version() >= head.version => Ok(loaded.state),
+            _ => Ok(self.load(&slot, head.case_id).await?.state),
+        }
+    }
+
+    /// Status: now, as known at, as at.
+    ///
+    /// # Errors
+    /// See [`QueryError`].
+    pub async fn status(&self, case: &CaseKey, cut: Cut) -> Result<StatusReading, QueryError> {
+        let state = self.case(case).await?;
+        let opening = state.log().first();
+        let too_early = opening.filter(|opening| {
+            cut.known_at.is_some_and(|instant| instant < opening.recorded_at)
+                || cut.version == Some(Version(0))
+        });
+        if let Some(opening) = too_early {
+            let problem = format!(
+                "case {} was not in the record then: its first event was recorded at {}",
+                opening.case, opening.recorded_at
+            );
+            return Err(QueryError::Unknown { problem });
+        }
+        Ok(telling::status(&state, cut))
+    }
+
+    /// The events.
+    ///
+    /// # Errors
+    /// See [`QueryError`].
+    pub async fn history(
+        &self,
+        case: &CaseKey,
+        cut: Cut,
+        order: HistoryOrder,
+    ) -> Result<Vec<HistoryEntry>, QueryError> {
+        let state = self.case(case).await?;
+        let case_id = state.log().first().map(|event| event.case_id);
+        let positions = match case_id {
+            Some(case_id) => self.read_all(case_id).await?.iter().map(|stored| stored.position).collect(),
+            None => Vec::new(),
+        };
+        let mut entries = telling::history(&state, cut, &positions);
+        if order == HistoryOrder::Timeline {
+            entries.sort_by_key(|entry| entry.timeline.unwrap_or(usize::MAX));
+        }
+        Ok(entries)
+    }
+
+    /// What may happen next.
+    ///
+    /// # Errors
+    /// See [`QueryError`].
+    pub async fn next(&self, case: &CaseKey) -> Result<NextReading, QueryError> {
+        let state = self.case(case).await?;
+        Ok(asking::next(&state))
+    }
+
+    /// May this event happen now, for some way of filling it in? Scope kinds left out are tried with every entity there is.
+    ///
+    /// # Errors
+    /// See [`QueryError`]; a refusal is an answer, not an error.
+    pub async fn may(
+        &self,
+        case: &CaseKey,
+        event_type: &str,
+        scope: &Scope,
+    ) -> Result<Result<Vec<Possible>, Box<Refusal>>, QueryError> {
+        let state = self.case(case).await?;
+        let definition = state.definition();
+        let Some(event) = definition.event(event_type) else {
+            let names = definition.events.iter().map(|event| event.name.as_str());
+            let near = nearest(event_type, names);
+            let help = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+            let problem = format!("{} has no event type {event_type}{help}", definition.pin());
+            return Err(QueryError::Unknown { problem });
+        };
+        if let Some(unknown) = scope.keys().find(|kind| definition.kind(kind).is_none()) {
+            let kinds = definition.kinds.iter().map(|kind| kind.name.as_str());
+            let help =
+                nearest(unknown, kinds).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+            let problem = format!("{} has no entity kind {unknown}{help}", definition.pin());
+            return Err(QueryError::Unknown { problem });
+        }
+        Ok(asking::may(&state, event, scope))
+    }
+
+    /// What changed between two points.
+    ///
+    /// # Errors
+    /// See [`QueryError`].
+    pub async fn diff(&self, case: &CaseKey, from: Point, to: Point) -> Result<DiffReading, QueryError> {
+        let state = self.case(case).await?;
+        let at = |point: Point| {
+            let cut = match point {
+                Point::Version(version) => Cut { version: Some(version), ..Cut::default() },
+                Point::KnownAt(instant) => Cut { known_at: Some(instant), ..Cut::default() },
+                Point::At(day) => Cut { at: Some(day), ..Cut::default() },
+            };
+            telling::cut(&state, cut).0
+        };
+        Ok(telling::diff(&at(from), &at(to)))
+    }
+
+    /// Cases, in order of reference. The list is brought up to the head of the log first.
+    ///
+    /// # Errors
+    /// See [`QueryError`].
+    pub async fn cases(&self, filter: CaseFilter) -> Result<Vec<CaseSummary>, QueryError> {
+        let engine = self.clone();
+        Ok(blocking(move || {
+            engine.inner.case_list.catch_up(&engine)?;
+            engine.inner.case_list.find(&engine, &filter)
+        })
+        .await?)
+    }
+
+    /// The log after a position: catches up, then follows.
+    #[must_use]
+    pub fn subscribe(&self, after: Position) -> Subscription {
+        Subscription::new(Arc::clone(&self.inner.store), after)
+    }
+
+    async fn head(&self, case: &CaseKey) -> Result<Option<CaseHead>, ReadError> {
+        let (store, case) = (Arc::clone(&self.inner.store), case.clone());
+        blocking(move || store.head_of(&case)).await
+    }
+
+    async fn case_id(&self, case: &CaseKey) -> Result<CaseId, RecordError> {
+        let known = match case {
+            CaseKey::Id(id) => Some(*id).filter(|id| self.inner.cache.slot(*id).loaded().is_some()),
+            CaseKey::Reference(reference) => self.inner.cache.case_of(reference),
+        };
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let head = self.head(case).await?;
+        let head = head.ok_or_else(|| RecordError::NoSuchCase { reference: case_text(case) })?;
+        self.inner.cache.remember(&head.reference, head.case_id);
+        Ok(head.case_id)
+    }
+
+    async fn read_all(&self, case_id: CaseId) -> Result<Vec<StoredEvent>, ReadError> {
+        let store = Arc::clone(&self.inner.store);
+        blocking(move || read_case(store.as_ref(), case_id)).await
+    }
+
+    /// The case read from the log, and kept in memory.
+    async fn load(&self, slot: &Slot, case_id: CaseId) -> Result<Loaded, ReadError> {
+        let engine = self.clone();
+        let loaded = blocking(move || engine.replay(case_id)).await?;
+        slot.put(loaded.clone());
+        Ok(loaded)
+    }
+
+    /// The case read from the log.
+    pub(crate) fn replay(&self, case_id: CaseId) -> Result<Loaded, ReadError> {
+        let stored = read_case(self.inner.store.as_ref(), case_id)?;
+        let mut events = Vec::with_capacity(stored.len());
+        for event in &stored {
+            events.push((event.position, decode(event)?));
+        }
+        let Some((position, first)) = events.first() else {
+            return Err(unreadable(format!("case {case_id}"), "it has no events".into()));
+        };
+        let definition = self.definition_of(first).ok_or_else(|| {
+            let problem = format!("its definition {} is not known", first.definition);
+            unreadable(format!("case {case_id} at position {position}"), problem)
+        })?;
+        let leaf = stored.last().map(|event| event.leaf);
+        Ok(Loaded { state: Arc::new(CaseState::replay(definition, events)), leaf })
+    }
+
+    /// The definition that a case's first event pins it to.
+    pub(crate) fn definition_of(&self, opening: &RecordedEvent) -> Option<Arc<Definition>> {
+        let digest = opening.proposed.data.get("definition_digest")?.as_str()?;
+        self.inner.definitions.by_digest(digest)
+    }
+
+    fn decide(
+        &self,
+        before: &CaseState,
+        name: &CaseName,
+        events: &[ProposedEvent],
+        options: &RecordOptions,
+    ) -> Result<Decision, RecordError> {
+        check_entity_names(events)?;
+        let terms = Terms {
+            declare_gaps: options.declare_gaps,
+            imported: options.imported,
+            correlation_id: options.correlation_id.clone(),
+        };
+        let mut supply = Supply {
+            now: self.recorded_at(before),
+            new_id: &mut machine::new_id,
+            new_salt: &mut machine::salt_base64,
+        };
+        decide(before, name, events, &terms, &mut supply).map_err(|problem| match problem {
+            NotDecided::Refused(refusal) => RecordError::Refused(refusal),
+            NotDecided::Invalid(invalid) => RecordError::Invalid(invalid),
+        })
+    }
+
+    /// Now, in whole microseconds, and never before the last event of the case or of the store.
+    fn recorded_at(&self, case: &CaseState) -> Timestamp {
+        let last = case.log().last().map_or(i64::MIN, |event| event.recorded_at.as_microsecond());
+        let now = machine::now().as_microsecond().max(last);
+        let latest = self.inner.latest_micros.fetch_max(now, Ordering::SeqCst).max(now);
+        Timestamp::from_microsecond(latest).unwrap_or_default()
+    }
+
+    /// Stores a batch, and brings the case in memory after it. Takes the case by value: nobody else holding it, it evolves
+    /// in place.
+    async fn append(&self, slot: &Slot, before: Loaded, mut batch: Batch) -> Result<Recorded, AppendError> {
+        let Submitted { answer, leaf } = self.stamp_and_submit(&before, &mut batch)?;
+        let appended = answer.await.unwrap_or_else(|_| Err(writer_gone()));
+        let appended = match appended {
+            Ok(appended) => appended,
+            Err(error) => {
+                if matches!(error, AppendError::Conflict { .. } | AppendError::Storage(_)) {
+                    slot.forget();
+                }
+                return Err(error);
+            }
+        };
+        let (version, status) = (before.state.version(), before.state.status().clone());
+        let fallback = appended.replayed.then(|| Arc::clone(&before.state));
+        drop(before);
+        let first =
+            Position((appended.last_position.0 + 1).saturating_sub(batch.decision.events.len() as u64));
+        let after = match fallback {
+            Some(state) => Some(state),
+            None => slot.evolve(version, &batch.decision.events, first, leaf),
+        };
+        let changed = match &after {
+            Some(after) => telling::changes(after.definition(), &status, after.status()),
+            None => Vec::new(),
+        };
+        Ok(told(batch.decision, after.as_deref(), changed, Some(&appended)))
+    }
+
+    /// Gives the events their instant, chains and encodes them, and queues them, one batch at a time: so the order of
+    /// positions is the order of `recorded_at`.
+    fn stamp_and_submit(&self, before: &Loaded, batch: &mut Batch) -> Result<Submitted, AppendError> {
+        let _one_at_a_time = self.inner.stamping.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.recorded_at(&before.state);
+        let mut leaf = before.leaf;
+        let mut encoded = Vec::with_capacity(batch.decision.events.len());
+        for event in &mut batch.decision.events {
+            event.recorded_at = now;
+            event.prev = leaf.as_ref().map(to_base64);
+            let bytes =
+                codec::encode(event).map_err(|error| AppendError::Invalid { problem: error.to_string() })?;
+            let own = leaf_hash(&bytes);
+            leaf = Some(own);
+            let (case_id, version) = (event.case_id, event.version);
+            encoded.push(EncodedEvent { case_id, version, bytes: Arc::from(bytes), leaf: own });
+        }
+        let append = Append {
+            case_id: batch.name.case_id,
+            reference: batch.name.reference.clone(),
+            expected: batch.expected,
+            events: encoded,
+            idempotency: batch.idempotency.take(),
+        };
+        let (sender, receiver) = oneshot::channel();
+        // Whoever gave up waiting needs no answer: what is stored is stored.
+        self.inner.store.submit(append, Box::new(move |answer| drop(sender.send(answer))));
+        Ok(Submitted { answer: receiver, leaf })
+    }
+
+    /// The answer given before to the same request, if its key was used.
+    async fn repeated(&self, asked: Option<&Idempotency>) -> Result<Option<Recorded>, RecordError> {
+        let Some(asked) = asked else { return Ok(None) };
+        let store = Arc::clone(&self.inner.store);
+        let key = asked.key.clone();
+        let Some((known, appended)) = blocking(move || store.answer_to(&key)).await? else { return Ok(None) };
+        if known.request_hash != asked.request_hash {
+            return Err(RecordError::KeyReused { key: asked.key.clone() });
+        }
+        let first = appended.first_version.0;
+        let store = Arc::clone(&self.inner.store);
+        let count = appended.last_version.0 + 1 - first;
+        let start = Position(appended.last_position.0 - count);
+        let size = usize::try_from(count).unwrap_or(usize::MAX);
+        let stored = blocking(move || store.read_log(start, size)).await?;
+        let mut events = Vec::with_capacity(stored.len());
+        for event in &stored {
+            events.push(decode(event)?);
+        }
+        let Some(case_id) = events.first().map(|event| event.case_id) else { return Ok(None) };
+        let whole = self.case(&CaseKey::Id(case_id)).await.map_err(|error| match error {
+            QueryError::Read(read) => RecordError::Read(read),
+            _ => RecordError::NoSuchCase { reference: case_id.to_string() },
+        })?;
+        let before = whole.known_when(|event| event.version.0 < first);
+        let after = whole.known_when(|event| event.version <= appended.last_version);
+        let changed = telling::changes(whole.definition(), before.status(), after.status());
+        let last_proposed =
+            events.iter().rev().find(|event| event.causation_id.is_none()).map(|event| event.id);
+        let last_proposed = last_proposed.unwrap_or(events[0].id);
+        let decision = Decision { last_proposed, events, unproven: after.unproven(Version(first)) };
+        let appended = Appended { replayed: true, ..appended };
+        Ok(Some(told(decision, Some(&after), changed, Some(&appended))))
+    }
+}
+
+/// A decision on its way to the store.
+struct Batch {
+    name: CaseName,
+    decision: Decision,
+    expected: ExpectedVersion,
+    idempotency: Option<Idempotency>,
+}
+
+/// A batch in the store's queue.
+struct Submitted {
+    answer: oneshot::Receiver<Result<Appended, AppendError>>,
+    /// Leaf hash of its last event.
+    leaf: Option<[u8; 32]>,
+}
+
+/// What a decision would do.
+fn would_be(before: &CaseState, decision: Decision) -> Recorded {
+    let mut after = before.clone();
+    for event in &decision.events {
+        after.evolve(event.clone(), before.position());
+    }
+    let changed = telling::changes(before.definition(), before.status(), after.status());
+    told(decision, Some(&after), changed, None)
+}
+
+/// What a decision did, or would do, as people read it.
+fn told(
+    decision: Decision,
+    after: Option<&CaseState>,
+    changed: Vec<crate::case::reading::Change>,
+    appended: Option<&Appended>,
+) -> Recorded {
+    let last = decision.events.last();
+    let of_type =
+        |name: &'static str| decision.events.iter().filter(move |event| event.proposed.event_type == name);
+    Recorded {
+        recorded: appended.is_some(),
+        version: last.map_or(Version(0), |event| event.version),
+        position: appended
+            .map(|appended| appended.last_position)
+            .or(after.map(CaseState::position))
+            .unwrap_or_default(),
+        id: decision.last_proposed,
+        case_id: last.map_or(CaseId(uuid::Uuid::nil()), |event| event.case_id),
+        changed,
+        breaches: after.map_or_else(Vec::new, |after| {
+            let notes = of_type(engine_types::BREACH_NOTED).filter(|note| target_of(note, "event").is_some());
+            notes.map(|note| telling::breach(after, note)).collect()
+        }),
+        gaps: of_type(engine_types::GAP_DECLARED).map(|event| telling::gap(event, None)).collect(),
+        unproven: decision.unproven,
+        repeated: appended.is_some_and(|appended| appended.replayed),
+        events: decision.events,
+    }
+}
+
+/// The reference that a case was opened under.
+fn reference_of(state: &CaseState) -> String {
+    state.log().first().map(|event| event.case.clone()).unwrap_or_default()
+}
+
+/// All events of a case, page by page.
+pub(crate) fn read_case(store: &dyn EventStore, case_id: CaseId) -> Result<Vec<StoredEvent>, ReadError> {
+    let mut events: Vec<StoredEvent> = Vec::new();
+    loop {
+        let after = events.last().map_or(Version(0), |event| event.version);
+        let page = store.read_case(case_id, after, PAGE_EVENTS)?;
+        let is_last = page.len() < PAGE_EVENTS;
+        events.extend(page);
+        if is_last {
+            return Ok(events);
+        }
+    }
+}
+
+fn check_reference(reference: &str) -> Result<(), InvalidEvent> {
+    let problem = if reference.trim().is_empty() {
+        "is empty".to_owned()
+    } else if reference.chars().count() > REFERENCE_CHARS_MAX {
+        format!("is longer than {REFERENCE_CHARS_MAX} characters")
+    } else if reference.chars().any(char::is_control) || reference.trim() != reference {
+        "has control characters, or space at its ends".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(InvalidEvent {
+        index: 0,
+        field: "case".into(),
+        problem,
+        help: Some("give the case a reference such as 2020/146999".into()),
+    })
+}
+
+/// What stands for an entity to come in answers cannot be the id of a real one.
+fn check_entity_names(events: &[ProposedEvent]) -> Result<(), InvalidEvent> {
+    for (index, event) in events.iter().enumerate() {
+        if let Some(id) = event.scope.values().find(|id| is_to_come(id)) {
+            return Err(InvalidEvent {
+                index,
+                field: "scope".into(),
+                problem: format!("“{id}” is how an entity that is yet to come is shown"),
+                help: Some("give it an id of its own, such as C1".into()),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn check_expected(expected: Option<ExpectedVersion>, actual: Version) -> Result<(), RecordError> {
+    match expected {
+        Some(ExpectedVersion::Exactly(version)) if version != actual => Err(RecordError::Conflict { actual }),
+        Some(ExpectedVersion::NoCase) => Err(RecordError::Conflict { actual }),
+        _ => Ok(()),
+    }
+}
+
+fn idempotency(options: &RecordOptions, request: impl FnOnce() -> Value) -> Option<Idempotency> {
+    let key = options.idempotency_key.clone().filter(|_| !options.dry_run)?;
+    let text = request().to_string();
+    Some(Idempotency {
+        key,
+        request_hash: leaf_hash(text.as_bytes()),
+        at_micros: machine::now().as_microsecond(),
+    })
+}
+
+fn case_text(case: &CaseKey) -> String {
+    match case {
+        CaseKey::Reference(reference) => reference.clone(),
+        CaseKey::Id(id) => id.to_string(),
+    }
+}
+
+fn unreadable(what: String, problem: String) -> ReadError {
+    ReadError::Storage(StorageError { doing: format!("reading {what}"), problem })
+}
+
+/// Runs what may wait for the disk away from the threads that serve others.
+async fn blocking<T, E, F>(work: F) -> Result<T, E>
+where
+    F: FnOnce() -> Result<T, E> + Send + 'static,
+    T: Send + 'static,
+    E: Send + 'static,
+{
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(failed) => std::panic::resume_unwind(failed.into_panic()),
+    }
+}
