@@ -1,0 +1,463 @@
+//! `casebook workflow`: definitions, read, checked and compared.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use casebook_engine::definition::compile::compile;
+use casebook_engine::definition::problem::Severity;
+use casebook_engine::definition::rehearsal::{self, ScenarioOutcome};
+use casebook_engine::definition::source::SourceFile;
+use casebook_engine::definition::{Branch, Definition, EventType, KindId, RoleId, Strand};
+use casebook_engine::definition::{diagram, diff, lint, scenario};
+use casebook_engine::workflows;
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::Globals;
+use super::answer::{Failure, Trouble};
+use super::page::{Page, Progress, bad, dim, good, strong};
+use super::reading::count_of;
+use super::{definition, folder, workflow_diff};
+
+/// `casebook workflow`
+#[derive(Debug, Subcommand)]
+pub(super) enum WorkflowCommand {
+    /// List the definitions that are known here
+    List,
+    /// Read a definition: its events, strands and rules
+    Show(ShowArgs),
+    /// Find mistakes in a definition before anybody depends on it; exit code 9 if there are errors
+    #[command(after_help = "Examples:
+  casebook workflow check police-conduct
+  casebook workflow check ./my-workflow --json")]
+    Check(NamedArgs),
+    /// Draw a strand
+    #[command(after_help = "Examples:
+  casebook workflow diagram police-conduct charge > charge.svg
+  casebook workflow diagram police-conduct charge --format dot | dot -Tpng > charge.png")]
+    Diagram(DiagramArgs),
+    /// Run the scenarios beside a definition; exit code 9 if one fails
+    #[command(after_help = "Examples:
+  casebook workflow test police-conduct
+  casebook workflow test ./my-workflow         its scenarios/*.txt")]
+    Test(NamedArgs),
+    /// Compare two definitions: which sequences were lawful and now are not, and the reverse
+    #[command(after_help = "Examples:
+  casebook workflow diff police-conduct ./police-conduct-draft")]
+    Diff(DiffArgs),
+}
+
+/// A definition.
+#[derive(Debug, Args)]
+pub(super) struct NamedArgs {
+    /// NAME, NAME@VERSION, a file or a folder
+    #[arg(value_name = "NAME|PATH")]
+    name: String,
+}
+
+/// What to show of a definition.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  casebook workflow show police-conduct
+  casebook workflow show police-conduct sentence-passed     one event, with its fields and rules
+  casebook workflow show police-conduct charge              one strand, with its transitions")]
+pub(super) struct ShowArgs {
+    /// NAME, NAME@VERSION, a file or a folder
+    #[arg(value_name = "NAME|PATH")]
+    name: String,
+    /// One event type or strand of it
+    #[arg(value_name = "EVENT|STRAND")]
+    part: Option<String>,
+}
+
+/// What to draw.
+#[derive(Debug, Args)]
+pub(super) struct DiagramArgs {
+    /// NAME, NAME@VERSION, a file or a folder
+    #[arg(value_name = "NAME|PATH")]
+    name: String,
+    /// The strand
+    #[arg(value_name = "STRAND")]
+    strand: String,
+    /// As what
+    #[arg(long, value_enum, default_value_t = DiagramFormat::Svg, value_name = "FORMAT")]
+    format: DiagramFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum DiagramFormat {
+    /// A picture for browsers and documents
+    Svg,
+    /// For Graphviz
+    Dot,
+    /// For Markdown pages
+    Mermaid,
+}
+
+/// What to compare.
+#[derive(Debug, Args)]
+pub(super) struct DiffArgs {
+    /// The earlier definition: NAME, NAME@VERSION, a file or a folder
+    #[arg(value_name = "A")]
+    earlier: String,
+    /// The later one
+    #[arg(value_name = "B")]
+    later: String,
+}
+
+/// Runs the command.
+pub(super) fn run(command: WorkflowCommand, globals: &Globals, page: &mut Page) -> Result<(), Failure> {
+    match command {
+        WorkflowCommand::List => list(globals, page),
+        WorkflowCommand::Show(args) => show(&args, globals, page),
+        WorkflowCommand::Check(args) => check(&args.name, page),
+        WorkflowCommand::Diagram(args) => draw(&args, globals, page),
+        WorkflowCommand::Test(args) => test(&args.name, page),
+        WorkflowCommand::Diff(args) => compare(&args, globals, page),
+    }
+}
+
+/// The definition of this name: of the store, if there is one and it has it, of `--workflow-dir`, or shipped.
+fn find(name: &str, globals: &Globals, page: &mut Page) -> Result<Arc<Definition>, Failure> {
+    if !definition::is_path(name) && globals.data.is_dir() {
+        let engine = folder::existing(globals, page)?;
+        if let Some(found) = definition::newest(engine.definitions(), name) {
+            return Ok(found);
+        }
+    }
+    definition::named(name, &globals.workflow_dir, page)
+}
+
+fn list(globals: &Globals, page: &mut Page) -> Result<(), Failure> {
+    let definitions: Vec<Arc<Definition>> = if globals.data.is_dir() {
+        folder::existing(globals, page)?.definitions()
+    } else {
+        definition::all(&globals.workflow_dir, page)?.into_iter().map(Arc::new).collect()
+    };
+    if page.is_json() {
+        for definition in &definitions {
+            page.json_line(&serde_json::json!({
+                "workflow": definition.name,
+                "version": definition.version,
+                "title": definition.title,
+                "digest": definition.digest_hex(),
+                "events": definition.events.len(),
+                "strands": definition.strands.len(),
+            }))?;
+        }
+        return Ok(());
+    }
+    let rows = definitions.iter().map(|definition| {
+        vec![
+            definition.pin(),
+            definition.title.clone(),
+            definition.events.len().to_string(),
+            definition.strands.len().to_string(),
+        ]
+    });
+    page.table(&["workflow", "title", "events", "strands"], rows.collect())
+}
+
+fn show(args: &ShowArgs, globals: &Globals, page: &mut Page) -> Result<(), Failure> {
+    let definition = find(&args.name, globals, page)?;
+    if page.is_json() {
+        page.bytes(definition.canonical.as_bytes())?;
+        return page.bytes(b"\n");
+    }
+    let Some(part) = &args.part else { return show_all(&definition, page) };
+    if let Some(id) = definition.event(part) {
+        return show_event(&definition, definition.event_type(id), page);
+    }
+    if let Some(id) = definition.strand(part) {
+        return show_strand(&definition, &definition.strands[id.index()], page);
+    }
+    Err(Failure::NotFound(
+        Trouble::new(format!("{} has no event and no strand {part}", definition.pin()))
+            .help(format!("`casebook workflow show {}` lists them", args.name)),
+    ))
+}
+
+fn show_all(definition: &Definition, page: &mut Page) -> Result<(), Failure> {
+    page.paragraph(0, &format!("{}  {}", strong(&definition.title), dim(&definition.pin())))?;
+    page.line(&dim(&format!("digest {}, days end in {}", definition.digest_hex(), definition.timezone)))?;
+    page.heading("Roles")?;
+    for role in &definition.roles {
+        let may = if role.may_override { ", may record against a logical rule with a reason" } else { "" };
+        page.item(2, "•", &format!("{} {}{may}", role.title, dim(&format!("({})", role.name))))?;
+    }
+    page.heading("Of what a case has several")?;
+    for kind in &definition.kinds {
+        let parent = kind.parent.map(|parent| format!(", of a {}", definition.kinds[parent.index()].name));
+        page.item(2, "•", &format!("{}{}", kind.name, parent.unwrap_or_default()))?;
+    }
+    page.heading("Strands")?;
+    for strand in &definition.strands {
+        let states: Vec<&str> = strand.states.iter().map(|state| state.name.as_str()).collect();
+        let per = strand.per.map_or("the case", |kind| definition.kinds[kind.index()].name.as_str());
+        page.item(2, "•", &format!("{} of {per}: {}", strong(&strand.name), states.join(", ")))?;
+    }
+    for strand in &definition.derived {
+        let states: Vec<&str> = strand.states.iter().map(|state| state.name.as_str()).collect();
+        let per = strand.per.map_or("the case", |kind| definition.kinds[kind.index()].name.as_str());
+        page.item(2, "•", &format!("{} of {per}, worked out: {}", strong(&strand.name), states.join(", ")))?;
+    }
+    let mut part = "";
+    for event in &definition.events {
+        if event.part != part {
+            part = &event.part;
+            page.heading(&format!("Events: {part}"))?;
+        }
+        let rules = match event.rules.len() {
+            0 => String::new(),
+            rules => dim(&format!(", {}", count_of(rules, "rule", "rules"))),
+        };
+        page.item(2, "•", &format!("{}: {}{rules}", strong(&event.name), event.title))?;
+    }
+    Ok(())
+}
+
+fn show_event(definition: &Definition, event: &EventType, page: &mut Page) -> Result<(), Failure> {
+    page.line(&format!("{}  {}", strong(&event.title), dim(&event.name)))?;
+    let kinds = |ids: &[KindId]| joined(ids.iter().map(|kind| definition.kinds[kind.index()].name.as_str()));
+    let roles = |ids: &[RoleId]| joined(ids.iter().map(|role| definition.roles[role.index()].name.as_str()));
+    let rationale = if event.rationale_required { "required" } else { "" };
+    let gap = if event.may_be_gap { "may be declared where nobody has its details" } else { "" };
+    let facts = [
+        ("part", event.part.clone()),
+        ("about", kinds(&event.scope)),
+        ("may also name", kinds(&event.scope_optional)),
+        ("recorded by", roles(&event.record)),
+        ("decided by", event.decide.join(", ")),
+        ("rationale", rationale.to_owned()),
+        ("gap", gap.to_owned()),
+        ("protected", event.protect.join(", ")),
+    ];
+    for (name, value) in facts.iter().filter(|(_, value)| !value.is_empty()) {
+        page.item(2, &dim(&format!("{name}:")), value)?;
+    }
+    show_fields(event, page)?;
+    show_rules(event, page)
+}
+
+fn joined<'n>(names: impl Iterator<Item = &'n str>) -> String {
+    names.collect::<Vec<_>>().join(", ")
+}
+
+fn show_fields(event: &EventType, page: &mut Page) -> Result<(), Failure> {
+    let schema = &event.schema.source;
+    let Some(fields) = schema.get("properties").and_then(|fields| fields.as_object()) else { return Ok(()) };
+    if fields.is_empty() {
+        return Ok(());
+    }
+    page.heading("Fields")?;
+    let required = schema["required"].as_array().map(Vec::as_slice).unwrap_or_default();
+    for (name, field) in fields {
+        let mark = if required.iter().any(|one| one == name) { " (required)" } else { "" };
+        page.item(2, "•", &format!("{}{mark}: {}", strong(name), field_words(field)))?;
+    }
+    Ok(())
+}
+
+fn show_rules(event: &EventType, page: &mut Page) -> Result<(), Failure> {
+    if event.rules.is_empty() {
+        return Ok(());
+    }
+    page.heading("Rules")?;
+    for rule in &event.rules {
+        let class = serde_json::to_value(rule.class).ok().and_then(|class| class.as_str().map(str::to_owned));
+        page.item(2, "•", &format!("{} {}", strong(&rule.id), dim(&class.unwrap_or_default())))?;
+        if let Some(when) = &rule.when {
+            page.item(4, "when", &when.source)?;
+        }
+        page.item(4, "requires", &rule.require.source)?;
+        if let Some(basis) = &rule.basis {
+            page.item(4, "law:", basis)?;
+        }
+    }
+    Ok(())
+}
+
+fn field_words(field: &serde_json::Value) -> String {
+    let words = |values: &Vec<serde_json::Value>| {
+        values
+            .iter()
+            .map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+            .collect::<Vec<_>>()
+    };
+    match (field.get("enum").and_then(|values| values.as_array()), field.get("type")) {
+        (Some(values), _) => words(values).join(" | "),
+        (None, Some(serde_json::Value::String(kind))) => kind.clone(),
+        (None, Some(kind)) => kind.to_string(),
+        (None, None) => "anything".to_owned(),
+    }
+}
+
+fn show_strand(definition: &Definition, strand: &Strand, page: &mut Page) -> Result<(), Failure> {
+    page.line(&format!("{}  {}", strong(&strand.title), dim(&strand.name)))?;
+    for (index, state) in strand.states.iter().enumerate() {
+        let mark = if state.is_final { good(" ■") } else { String::new() };
+        page.heading(&format!("{} ({}){mark}", state.title, state.name))?;
+        let rows = strand.rows.iter().flat_map(|(event, rows)| rows.iter().map(move |row| (*event, row)));
+        let leaving = rows.filter(|(_, row)| row.from.index() == index);
+        let mut ways: Vec<String> = leaving
+            .flat_map(|(event, row)| row.branches.iter().map(move |branch| (event, branch)))
+            .map(|(event, branch)| {
+                let to = branch.to.map_or("stays", |to| strand.states[to.index()].title.as_str());
+                format!("{}{} → {to}", definition.event_type(event).name, matches_words(branch))
+            })
+            .collect();
+        ways.sort();
+        ways.iter().try_for_each(|way| page.item(2, "•", way))?;
+    }
+    Ok(())
+}
+
+/// What a branch asks of the event: `, plea guilty or not-guilty`.
+fn matches_words(branch: &Branch) -> String {
+    let text = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let words = branch.matches.iter().map(|(name, values)| {
+        format!(", {name} {}", values.iter().map(text).collect::<Vec<_>>().join(" or "))
+    });
+    words.collect()
+}
+
+fn check(name: &str, page: &mut Page) -> Result<(), Failure> {
+    let files = definition::sources(name)?;
+    let problems = match compile(&files) {
+        Ok(definition) => lint::lint_files(&definition, &files),
+        Err(problems) => problems,
+    };
+    let count = |severity| problems.iter().filter(|problem| problem.severity == severity).count();
+    let errors = count(Severity::Error);
+    if page.is_json() {
+        page.json(&serde_json::json!({
+            "ok": errors == 0,
+            "errors": errors,
+            "warnings": count(Severity::Warning),
+            "not_proved": count(Severity::NotProved),
+            "problems": problems,
+        }))?;
+    } else {
+        definition::tell_problems(&problems, page)?;
+        let summary = format!(
+            "{name}: {}, {}, {} not proved.",
+            count_of(errors, "error", "errors"),
+            count_of(count(Severity::Warning), "warning", "warnings"),
+            count(Severity::NotProved)
+        );
+        page.line(&if errors == 0 { good(&summary) } else { bad(&summary) })?;
+    }
+    if errors == 0 { Ok(()) } else { Err(Failure::CheckFailed) }
+}
+
+fn draw(args: &DiagramArgs, globals: &Globals, page: &mut Page) -> Result<(), Failure> {
+    let definition = find(&args.name, globals, page)?;
+    let Some(strand) = definition.strand(&args.strand) else {
+        let known: Vec<&str> = definition.strands.iter().map(|strand| strand.name.as_str()).collect();
+        return Err(Failure::NotFound(
+            Trouble::new(format!("{} has no strand {}", definition.pin(), args.strand))
+                .help(format!("its strands: {}", known.join(", "))),
+        ));
+    };
+    let drawing = match args.format {
+        DiagramFormat::Svg => diagram::svg(&definition, strand, None),
+        DiagramFormat::Dot => diagram::dot(&definition, strand),
+        DiagramFormat::Mermaid => diagram::mermaid(&definition, strand),
+    };
+    if page.is_json() {
+        return page.json(&serde_json::json!({ "strand": args.strand, "diagram": drawing }));
+    }
+    page.bytes(drawing.as_bytes())?;
+    if drawing.ends_with('\n') { Ok(()) } else { page.bytes(b"\n") }
+}
+
+/// The scenario files of a definition: shipped with it, or beside it.
+fn scenario_files(name: &str) -> Result<Vec<SourceFile>, Failure> {
+    let path = Path::new(name);
+    if !definition::is_path(name) && !path.is_dir() {
+        return Ok(workflows::scenarios(name).unwrap_or_default());
+    }
+    let beside =
+        if path.is_dir() { path.to_owned() } else { path.parent().map(PathBuf::from).unwrap_or_default() };
+    let folder = beside.join("scenarios");
+    let entries = std::fs::read_dir(&folder).map_err(|error| definition::unreadable(&folder, &error))?;
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(|error| definition::unreadable(&folder, &error))?.path();
+        if path.extension().is_some_and(|extension| extension == "txt") {
+            let text =
+                std::fs::read_to_string(&path).map_err(|error| definition::unreadable(&path, &error))?;
+            files.push(SourceFile { name: path.display().to_string(), text });
+        }
+    }
+    files.sort_by(|left, right| left.name.cmp(&right.name));
+    Ok(files)
+}
+
+fn test(name: &str, page: &mut Page) -> Result<(), Failure> {
+    let definition = definition::compiled(&definition::sources(name)?, name, page).map(Arc::new)?;
+    let files = scenario_files(name)?;
+    if files.is_empty() {
+        return Err(Failure::NotFound(
+            Trouble::new(format!("there are no scenarios beside {name}"))
+                .help("they stand in scenarios/*.txt"),
+        ));
+    }
+    let mut scenarios = Vec::new();
+    let mut problems = Vec::new();
+    for file in &files {
+        match scenario::parse(file) {
+            Ok(found) => scenarios.extend(found),
+            Err(found) => problems.extend(found),
+        }
+    }
+    let mut outcomes = Vec::with_capacity(scenarios.len());
+    let progress = Progress::new(page, "scenarios", scenarios.len() as u64);
+    for one in &scenarios {
+        let outcome = rehearsal::run(&definition, one);
+        if !page.is_json() {
+            tell_outcome(&outcome, page)?;
+        }
+        outcomes.push(outcome);
+        progress.reached(outcomes.len() as u64, scenarios.len() as u64);
+    }
+    progress.finish();
+    let failed = outcomes.iter().filter(|outcome| !outcome.holds()).count();
+    let holds = failed == 0 && problems.is_empty();
+    if page.is_json() {
+        page.json(&serde_json::json!({
+            "ok": holds,
+            "scenarios": outcomes.len(),
+            "failed": failed,
+            "outcomes": outcomes,
+            "problems": problems,
+        }))?;
+    } else {
+        definition::tell_problems(&problems, page)?;
+        let summary = format!("{}, {failed} failed.", count_of(outcomes.len(), "scenario", "scenarios"));
+        page.line(&if holds { good(&summary) } else { bad(&summary) })?;
+    }
+    if holds { Ok(()) } else { Err(Failure::CheckFailed) }
+}
+
+fn tell_outcome(outcome: &ScenarioOutcome, page: &mut Page) -> Result<(), Failure> {
+    if outcome.holds() {
+        return page.item(0, &good("✓"), &outcome.scenario);
+    }
+    page.item(0, &bad("✗"), &strong(&outcome.scenario))?;
+    for failure in &outcome.failures {
+        page.item(2, "expected:", &failure.expected)?;
+        page.item(2, "found:   ", &failure.found)?;
+        page.line(&dim(&format!("  at {}:{}", outcome.file, failure.line)))?;
+    }
+    Ok(())
+}
+
+fn compare(args: &DiffArgs, globals: &Globals, page: &mut Page) -> Result<(), Failure> {
+    let earlier = find(&args.earlier, globals, page)?;
+    let later = find(&args.later, globals, page)?;
+    let found = diff::compare(&earlier, &later);
+    if page.is_json() {
+        return page.json(&found);
+    }
+    workflow_diff::tell(&found, page)
+}

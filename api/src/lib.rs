@@ -1,0 +1,3 @@
+//! Everything of Casebook that faces outward: the program `casebook`.
+
+pub mod cli;
