@@ -1,0 +1,48 @@
+//! One file per promise.
+
+#[cfg(test)]
+mod bad_input;
+#[cfg(test)]
+mod breaches;
+#[cfg(test)]
+mod case_list;
+#[cfg(test)]
+mod command_line;
+#[cfg(test)]
+mod corrections;
+#[cfg(test)]
+mod damaged_store;
+#[cfg(test)]
+mod desk;
+#[cfg(test)]
+mod documentation;
+#[cfg(test)]
+mod gaps;
+#[cfg(test)]
+mod killed;
+#[cfg(test)]
+mod late_facts;
+#[cfg(test)]
+mod many_clerks;
+#[cfg(test)]
+mod office;
+#[cfg(test)]
+mod overrides;
+#[cfg(test)]
+mod pinned_definitions;
+#[cfg(test)]
+mod power_cut;
+#[cfg(test)]
+mod reference_case;
+#[cfg(test)]
+mod refusals;
+#[cfg(test)]
+mod repetition;
+#[cfg(test)]
+mod replay;
+#[cfg(test)]
+mod shipped_workflows;
+#[cfg(test)]
+mod store_contract;
+#[cfg(test)]
+mod tidy;
