@@ -24,7 +24,7 @@ use crate::definition::{Definition, EventTypeId, KindId, Ownership, RuleClass, S
 pub const SEARCH_TRIALS_MAX: usize = 24_000;
 
 /// The event types that can help towards an event, nearest first: each layer helps the one before it.
-pub(crate) fn helpers(
+pub(crate) fn events_that_help(
     definition: &Definition,
     status: &Status,
     goal: EventTypeId,
@@ -37,7 +37,7 @@ pub(crate) fn helpers(
     while !frontier.is_empty() {
         let mut found = BTreeSet::new();
         for event in &frontier {
-            found.extend(helpers_of(definition, *event, closed));
+            found.extend(events_that_help_one(definition, *event, closed));
         }
         let new: BTreeSet<EventTypeId> =
             found.iter().filter(|event| !all.contains(*event)).copied().collect();
@@ -52,7 +52,7 @@ pub(crate) fn helpers(
     layers
 }
 
-fn helpers_of(definition: &Definition, event: EventTypeId, closed: bool) -> BTreeSet<EventTypeId> {
+fn events_that_help_one(definition: &Definition, event: EventTypeId, closed: bool) -> BTreeSet<EventTypeId> {
     let event_type = definition.event_type(event);
     let mut mentions = Mentions::default();
     for rule in event_type.rules.iter().filter(|rule| rule.class != RuleClass::Authority) {
@@ -320,7 +320,7 @@ pub(crate) struct WayThere {
 pub(crate) fn shortest_path(definition: &Definition, start: &Status, goal: &Question<'_>) -> WayThere {
     let distinctions = Distinctions::of(definition);
     let universe = universe_for(definition, start, goal.scope);
-    let layers = helpers(definition, start, goal.event_type);
+    let layers = events_that_help(definition, start, goal.event_type);
     if is_hopeless(definition, start, goal) {
         let note = "no other event can change this: the event itself would have to be another".to_owned();
         return WayThere { steps: None, note: Some(note) };
@@ -392,7 +392,7 @@ pub(crate) fn missing_steps(
         return Missing::Nothing;
     }
     let trials_left = Cell::new(SEARCH_TRIALS_MAX);
-    for mut types in helpers(definition, start, goal.event_type) {
+    for mut types in events_that_help(definition, start, goal.event_type) {
         types.retain(|event| definition.event_type(*event).may_be_gap);
         let candidates = candidates(definition, &distinctions, &universe, &types);
         let search = Search { definition, candidates: &candidates, goal, strict, trials_left: &trials_left };
