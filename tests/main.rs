@@ -27,6 +27,8 @@ mod many_clerks;
 #[cfg(test)]
 mod office;
 #[cfg(test)]
+mod old_formats;
+#[cfg(test)]
 mod overrides;
 #[cfg(test)]
 mod pinned_definitions;

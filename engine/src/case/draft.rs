@@ -146,13 +146,23 @@ impl Reader<'_> {
         }
     }
 
-    /// A breach is noted by the engine alone: otherwise anybody could say that the law was broken.
+    /// A breach is noted by the engine alone: otherwise anybody could say that the law was broken. What would have no effect
+    /// yet is not recorded as if it had one.
     fn is_for_people(&self, name: &str) -> Result<(), InvalidEvent> {
-        if name != engine_types::BREACH_NOTED {
-            return Ok(());
-        }
-        let help = "record what happened: where it breaks a rule, the engine notes that itself";
-        Err(self.invalid("type", format!("{name} is a note that only the engine makes"), Some(help.into())))
+        let (problem, help) = match name {
+            engine_types::BREACH_NOTED => (
+                format!("{name} is a note that only the engine makes"),
+                "record what happened: where it breaks a rule, the engine notes that itself",
+            ),
+            engine_types::DEADLINE_ADJUSTED
+            | engine_types::DEFINITION_MIGRATED
+            | engine_types::PROTECTED_DATA_ERASED => (
+                format!("{name} is reserved: this version of the engine does not carry it out"),
+                "leave it out; the name keeps its place in the format",
+            ),
+            _ => return Ok(()),
+        };
+        Err(self.invalid("type", problem, Some(help.into())))
     }
 
     fn names(&self, proposed: &ProposedEvent) -> Result<(), InvalidEvent> {
