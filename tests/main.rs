@@ -35,6 +35,8 @@ mod pinned_definitions;
 #[cfg(test)]
 mod power_cut;
 #[cfg(test)]
+mod questions;
+#[cfg(test)]
 mod reference_case;
 #[cfg(test)]
 mod refusals;
