@@ -311,9 +311,10 @@ fn change_index(store: &Path, change: impl Fn(&mut Vec<u8>)) {
     let config = sled::Config::new().path(store.join("sled")).segment_size(8 * 1024 * 1024);
     let db = config.open().unwrap();
     let key = [b"l/".as_slice(), &1_u64.to_be_bytes()].concat();
-    let mut run = db.get(&key).unwrap().unwrap().to_vec();
+    let packed = db.get(&key).unwrap().unwrap();
+    let mut run = lz4_flex::block::decompress_size_prepended(&packed).unwrap();
     change(&mut run);
-    db.insert(key, run).unwrap();
+    db.insert(key, lz4_flex::block::compress_prepend_size(&run)).unwrap();
     db.flush().unwrap();
 }
 

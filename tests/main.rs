@@ -17,6 +17,8 @@ mod desk;
 #[cfg(test)]
 mod documentation;
 #[cfg(test)]
+mod full_disk;
+#[cfg(test)]
 mod gaps;
 #[cfg(test)]
 mod killed;

@@ -4,6 +4,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
+use fs4::FileExt;
+
 /// The calls on names. What is promised of a name is what POSIX promises: it is on disk once its folder was synced.
 pub trait Files: Send + Sync + 'static {
     /// Makes a file that must not exist yet.
@@ -53,6 +55,27 @@ pub trait Files: Send + Sync + 'static {
     /// # Errors
     /// When it does not exist or the disk refuses.
     fn remove_dir(&self, folder: &Path) -> io::Result<()>;
+
+    /// How many bytes the disk of a folder still has for this process.
+    ///
+    /// # Errors
+    /// When the disk does not say.
+    fn free_bytes(&self, folder: &Path) -> io::Result<u64> {
+        fs4::available_space(folder)
+    }
+
+    /// Makes a file of this length, in the place of one of that name, whose bytes the disk has set aside.
+    ///
+    /// # Errors
+    /// When there is no room; nothing stands in its place then.
+    fn reserve(&self, path: &Path, bytes: u64) -> io::Result<()> {
+        let file = File::create(path)?;
+        let reserved = FileExt::allocate(&file, bytes);
+        if reserved.is_err() {
+            fs::remove_file(path)?;
+        }
+        reserved
+    }
 }
 
 /// The calls on an open file. One thread at a time uses it.

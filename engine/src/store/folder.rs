@@ -6,6 +6,7 @@
 //! journal/      see `journal`
 //! sled/         the index: may be deleted, is rebuilt
 //! definitions/  <digest>.json, every definition that an event was judged by
+//! ballast       see `room`
 //! ```
 //! A folder is made beside its place, synced and renamed: where a store stands, it is whole.
 

@@ -351,7 +351,8 @@ pub use admission::{KEY_BYTES_MAX, REFERENCE_BYTES_MAX, leaf_hash};
 pub use folder::FORMAT;
 pub use memory::MemoryStore;
 pub use sled_store::{
-    MODEL_KEY_BYTES_MAX, MODEL_VALUE_BYTES_MAX, OpenError, Recovery, SledOptions, SledStore,
+    BALLAST_BYTES, FREE_BYTES_MIN, MODEL_KEY_BYTES_MAX, MODEL_VALUE_BYTES_MAX, OpenError, Recovery,
+    SledOptions, SledStore,
 };
 
 mod admission;
@@ -362,6 +363,7 @@ mod frame;
 pub mod journal;
 pub mod json;
 pub mod memory;
+mod room;
 pub mod sled;
 mod sled_store;
 mod tail;

@@ -4,7 +4,8 @@
 //! One tree. Numbers in keys are big-endian, so that order is order; numbers in values are little-endian.
 //!
 //! ```text
-//! l/<first position>        a run of the log: case id (16), version, leaf (32), length u32, bytes; again and again
+//! l/<first position>        a run of the log, an LZ4 block behind its length u32; in it case id (16), version, leaf (32),
+//!                           length u32, bytes; again and again
 //! c/<case id>               head: version, position, leaf (32), reference, then the last positions of the case
 //! i/<case id><first version>  [`POSITIONS_PER_CHUNK`] earlier positions of the case
 //! r/<reference>             case id
@@ -31,16 +32,20 @@ use super::{CaseHead, ModelEntry, ModelWrite, StorageError, StoredEvent};
 
 pub use super::sled_store::{OpenError, Progress, Rebuilt, Recovery, SledOptions, SledStore};
 
-/// A run of the log is closed when it has reached this length, bytes.
-const RUN_BYTES_MAX: usize = 8 * 1024;
+/// A run of the log is closed when it has reached this length before compression, bytes. Reading one event undoes the
+/// compression of its whole run.
+const RUN_BYTES_MAX: usize = 16 * 1024;
+/// No run is longer than this before compression: one that claims more is damaged. A run that is nearly full and an
+/// event of the longest kind come first, a run that was continued for one more event next.
+const RUN_BYTES_LIMIT: usize = 2 * (RUN_BYTES_MAX + 64 * 1024 + 64);
 /// How many positions of a case go into one chunk.
 const POSITIONS_PER_CHUNK: usize = 256;
 /// A quarter of this is sled's blob threshold: above a leaf of 17 events of 64 KiB.
 const SEGMENT_BYTES: usize = 8 * 1024 * 1024;
 /// How many keys of a dropped model go into one batch.
 const DROP_KEYS_MAX: usize = 1_000;
-/// The format of the keys above.
-const INDEX_FORMAT: u8 = 1;
+/// The format of the keys above. An index of another format is made anew. 1: runs were not compressed.
+const INDEX_FORMAT: u8 = 2;
 
 /// The index: see the module.
 pub(super) struct Index {
@@ -166,10 +171,24 @@ fn put_event(run: &mut Vec<u8>, event: &StoredEvent) {
     run.extend_from_slice(&event.bytes);
 }
 
+/// A run as it is kept.
+fn pack(run: &[u8]) -> Vec<u8> {
+    lz4_flex::block::compress_prepend_size(run)
+}
+
+/// A run as it was before it was packed.
+fn unpack(packed: &[u8]) -> Result<Vec<u8>, StorageError> {
+    let (length, block) = lz4_flex::block::uncompressed_size(packed).map_err(|_| garbled("reading a run"))?;
+    if length > RUN_BYTES_LIMIT {
+        return Err(garbled("reading a run"));
+    }
+    lz4_flex::block::decompress(block, length).map_err(|_| garbled("reading a run"))
+}
+
 /// Reads events of the log out of their runs, one lookup for each run that is entered.
 pub(super) struct RunReader<'a> {
     index: &'a Index,
-    run: ::sled::IVec,
+    run: Vec<u8>,
     /// The next event of the run, and where in it it stands.
     next: Position,
     offset: usize,
@@ -192,15 +211,15 @@ impl RunReader<'_> {
         let db = &self.index.db;
         let exact = call("looking up a run", || db.get(log_key(position)))?;
         if let Some(run) = exact {
-            (self.run, self.next, self.offset) = (run, position, 0);
+            (self.run, self.next, self.offset) = (unpack(&run)?, position, 0);
             return Ok(());
         }
         let below = call("looking up a run", || db.get_lt(log_key(position)))?;
         match below.and_then(|(key, run)| Some((key.strip_prefix(b"l/")?.try_into().ok()?, run))) {
             Some((first, run)) => {
-                (self.run, self.next, self.offset) = (run, Position(u64::from_be_bytes(first)), 0);
+                (self.run, self.next, self.offset) = (unpack(&run)?, Position(u64::from_be_bytes(first)), 0);
             }
-            None => (self.run, self.next, self.offset) = (::sled::IVec::default(), position, 0),
+            None => (self.run, self.next, self.offset) = (Vec::new(), position, 0),
         }
         Ok(())
     }
@@ -248,8 +267,14 @@ impl Index {
     /// The store that this is the index of; `None` where it is new.
     pub(super) fn store_id(&self) -> Result<Option<Uuid>, StorageError> {
         let format = self.get("reading the format", b"x/format")?;
-        if format.is_some_and(|format| *format != [INDEX_FORMAT]) {
-            return Err(garbled("reading the format"));
+        if let Some(format) = format
+            && *format != [INDEX_FORMAT]
+        {
+            let found = format.first().copied().unwrap_or_default();
+            return Err(StorageError {
+                doing: "reading the format of the index".to_owned(),
+                problem: format!("it has format {found}, and this program writes format {INDEX_FORMAT}"),
+            });
         }
         let id = self.get("reading the store's id", b"x/store")?;
         id.map(|id| Uuid::from_slice(&id).map_err(|_| garbled("reading the store's id"))).transpose()
@@ -342,7 +367,7 @@ impl Index {
     }
 
     pub(super) fn runs(&self) -> RunReader<'_> {
-        RunReader { index: self, run: ::sled::IVec::default(), next: Position(0), offset: 0 }
+        RunReader { index: self, run: Vec::new(), next: Position(0), offset: 0 }
     }
 
     /// Takes groups of the journal, in order, up to a mark: all of it or nothing.
@@ -374,10 +399,11 @@ impl Index {
         // A short last run is continued, or stores that are opened for one event at a time would hold one event a key.
         if let Some((key, last)) = call("looking up the last run", || self.db.get_lt(log_key(first)))?
             && let Some(Ok(number)) = key.strip_prefix(b"l/").map(<[u8; 8]>::try_from)
+            && let Ok(last) = unpack(&last)
             && last.len() < RUN_BYTES_MAX / 2
         {
             first = Position(u64::from_be_bytes(number));
-            run.extend_from_slice(&last);
+            run = last;
         }
         for event in events {
             if run.is_empty() {
@@ -385,12 +411,12 @@ impl Index {
             }
             put_event(&mut run, event);
             if run.len() >= RUN_BYTES_MAX {
-                batch.insert(&log_key(first), run.as_slice());
+                batch.insert(&log_key(first), pack(&run));
                 run.clear();
             }
         }
         if !run.is_empty() {
-            batch.insert(&log_key(first), run.as_slice());
+            batch.insert(&log_key(first), pack(&run));
         }
         Ok(())
     }
@@ -444,6 +470,7 @@ impl Index {
         let below = call("looking up a run", || self.db.get_lt(log_key(whole.position.next())))?;
         let Some((key, run)) = below else { return Ok(false) };
         let Some(Ok(first)) = key.strip_prefix(b"l/").map(<[u8; 8]>::try_from) else { return Ok(false) };
+        let run = unpack(&run)?;
         let mut reader = RunReader { index: self, run, next: Position(u64::from_be_bytes(first)), offset: 0 };
         let mut repaired = Vec::with_capacity(reader.run.len());
         let mut found = false;
@@ -454,7 +481,7 @@ impl Index {
             put_event(&mut repaired, if here == whole.position { whole } else { &event });
         }
         if found {
-            call("repairing an event", || self.db.insert(key, repaired))?;
+            call("repairing an event", || self.db.insert(key, pack(&repaired)))?;
         }
         Ok(found)
     }
@@ -540,6 +567,29 @@ impl Index {
                 batch.remove(key);
             }
             call("dropping a read model", || self.db.apply_batch(batch))?;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_kept_smaller_and_comes_back_exactly() {
+        let run = br#"{"definition":"lost-property@1","type":"item-handed-in"}"#.repeat(200);
+        let packed = pack(&run);
+        assert!(packed.len() < run.len() / 4, "{} of {}", packed.len(), run.len());
+        assert_eq!(unpack(&packed).unwrap(), run);
+    }
+
+    #[test]
+    fn a_run_that_is_cut_off_or_claims_more_than_a_run_holds_is_damaged() {
+        let packed = pack(&[7; 4_000]);
+        let mut claiming = packed.clone();
+        claiming[..4].copy_from_slice(&u32::MAX.to_le_bytes());
+        for damaged in [&packed[..packed.len() - 1], &packed[..3], &[], &claiming] {
+            assert!(unpack(damaged).is_err());
         }
     }
 }

@@ -32,6 +32,10 @@ use super::{
 pub const MODEL_KEY_BYTES_MAX: usize = 1024;
 /// The longest value of a read model, bytes.
 pub const MODEL_VALUE_BYTES_MAX: usize = 32 * 1024;
+/// The store takes no events while its disk has less free than this, bytes: what is acknowledged still reaches the index.
+pub const FREE_BYTES_MIN: u64 = 64 * 1024 * 1024;
+/// The length of the ballast file, bytes: what sled needs to open, and some more.
+pub const BALLAST_BYTES: u64 = 32 * 1024 * 1024;
 /// How often opening waits for sled's own lock, which its threads may hold a moment after the last close.
 const INDEX_LOCK_TRIES: u32 = 100;
 const INDEX_LOCK_WAIT_MS: u64 = 20;
@@ -65,6 +69,10 @@ pub struct SledOptions {
     pub settle_events: usize,
     /// A segment of the journal that has reached this length gets no further group, bytes.
     pub segment_bytes_max: u64,
+    /// The store takes no events while its disk has less than this free, bytes; 0: it never looks.
+    pub free_bytes_min: u64,
+    /// The length of the file `ballast`, which an operator deletes to have room on a full disk; 0: none is made.
+    pub ballast_bytes: u64,
     /// The file calls of journal and folder.
     pub files: Arc<dyn Files>,
 }
@@ -79,6 +87,8 @@ impl Default for SledOptions {
             queue_appends_max: QUEUE_APPENDS_MAX,
             settle_events: SETTLE_EVENTS,
             segment_bytes_max: SEGMENT_BYTES_MAX,
+            free_bytes_min: FREE_BYTES_MIN,
+            ballast_bytes: BALLAST_BYTES,
             files: Arc::new(DiskFiles),
         }
     }
@@ -93,6 +103,8 @@ impl fmt::Debug for SledOptions {
             .field("queue_appends_max", &self.queue_appends_max)
             .field("settle_events", &self.settle_events)
             .field("segment_bytes_max", &self.segment_bytes_max)
+            .field("free_bytes_min", &self.free_bytes_min)
+            .field("ballast_bytes", &self.ballast_bytes)
             .finish_non_exhaustive()
     }
 }
@@ -138,6 +150,17 @@ pub enum OpenError {
         damage: JournalDamage,
         /// The last position that the index holds.
         index_has: Option<Position>,
+    },
+    /// The disk is full.
+    #[error(
+        "the disk of {} is full: free some space, for which the file `ballast` in it may be deleted, and open it again",
+        path.display()
+    )]
+    Full {
+        /// The store.
+        path: PathBuf,
+        /// What could not be done.
+        source: StorageError,
     },
     /// The disk or sled failed.
     #[error("the store can't be opened")]
@@ -226,13 +249,18 @@ impl SledStore {
     }
 
     fn start(folder: Folder, options: SledOptions, mut recovery: Recovery) -> Result<Self, OpenError> {
-        let limits =
-            Limits { queue_appends: options.queue_appends_max, settle_events: options.settle_events.max(1) };
+        let limits = Limits {
+            queue_appends: options.queue_appends_max,
+            settle_events: options.settle_events.max(1),
+            free_bytes_min: options.free_bytes_min,
+        };
+        let ballast_bytes = options.ballast_bytes;
         let opening = Opening { folder: &folder, journal: folder.journal(), options: &options };
         match opening.bring_together(&mut recovery) {
             Ok((index, end)) => {
                 let journal = Journal::open(folder.journal(), end, options.segment_bytes_max)?;
                 let shared = Arc::new(Shared::new(folder, index, end.position, limits));
+                shared.room().keep_ballast(ballast_bytes);
                 let writer =
                     spawn("casebook-writer", &shared, move |shared| write_until_closed(shared, journal))?;
                 let settler =
@@ -248,6 +276,9 @@ impl SledStore {
                 let shared = Shared::new(folder, index, settled.position, limits);
                 shared.stop_writing(format!("the journal is damaged: {damage}"));
                 Ok(Self { shared: Arc::new(shared), recovery, writer: None, settler: None })
+            }
+            Err(OpenError::Storage(source)) if is_full(&source) => {
+                Err(OpenError::Full { path: folder.path.clone(), source })
             }
             Err(error) => Err(error),
         }
@@ -265,10 +296,11 @@ impl SledStore {
         self.shared.folder.store_id
     }
 
-    /// Why the store takes no more writes; `None` where it does.
+    /// Why the store takes no more writes: a failure, until it is reopened, or a disk that is nearly full, until there is
+    /// room. `None` where it does.
     #[must_use]
-    pub fn read_only_reason(&self) -> Option<&str> {
-        self.shared.fault()
+    pub fn read_only_reason(&self) -> Option<String> {
+        self.shared.fault().map(str::to_owned).or_else(|| self.shared.room().lacking())
     }
 }
 

@@ -20,6 +20,7 @@ use super::admission::{answer_again, check_versions};
 use super::folder::Folder;
 use super::frame::{self, CaseOpening, Group, KeptAnswer};
 use super::journal::{Journal, JournalFolder, Mark};
+use super::room::Room;
 use super::sled::Index;
 use super::tail::{TAIL_BYTES_MAX, Tail};
 use super::{Answer, Append, AppendError, Appended, CaseHead, StorageError, StoredEvent, writer_gone};
@@ -46,6 +47,7 @@ const HEADS_MAX: usize = 32_768;
 pub(super) struct Limits {
     pub(super) queue_appends: usize,
     pub(super) settle_events: usize,
+    pub(super) free_bytes_min: u64,
 }
 
 /// What writer, settler and readers share.
@@ -61,6 +63,7 @@ pub(super) struct Shared {
     queue: Mutex<Queue>,
     queued: Condvar,
     limits: Limits,
+    room: Room,
     settling: Mutex<Settling>,
     settling_moved: Condvar,
     /// Where the last reader of the journal stopped.
@@ -114,6 +117,7 @@ impl Shared {
     pub(super) fn new(folder: Folder, index: Index, head: Position, limits: Limits) -> Self {
         Self {
             journal: folder.journal(),
+            room: Room::new(Arc::clone(&folder.files), &folder.path, limits.free_bytes_min),
             folder,
             index,
             tail: RwLock::default(),
@@ -164,6 +168,11 @@ impl Shared {
             self.folder.suspect_index(&error.to_string());
         }
         self.stop_writing(format!("the index failed ({error}); reopening rebuilds it from the journal"));
+    }
+
+    /// Room on the disk.
+    pub(super) fn room(&self) -> &Room {
+        &self.room
     }
 
     fn read_only(&self) -> Option<AppendError> {
@@ -280,12 +289,14 @@ struct Draft {
     heads: HashMap<CaseId, CaseHead>,
     references: HashMap<String, CaseId>,
     answers: HashMap<String, usize>,
+    /// Why nothing may be added now.
+    lacking: Option<String>,
 }
 
 impl Writer<'_> {
     fn write_group(&mut self, gathered: Vec<Waiting>) {
         let mut last = self.shared.head.borrow().0;
-        let mut draft = Draft::default();
+        let mut draft = Draft { lacking: self.shared.room.lacking(), ..Draft::default() };
         let mut judged = Vec::with_capacity(gathered.len());
         for waiting in gathered {
             let answer = match self.shared.read_only() {
@@ -316,6 +327,9 @@ impl Writer<'_> {
         })?;
         if let Some(answer) = refused {
             return answer;
+        }
+        if let Some(reason) = &draft.lacking {
+            return Err(AppendError::ReadOnly { reason: reason.clone() });
         }
         let Append { case_id, reference, events, idempotency, .. } = append;
         let first_version = events.first().map(|event| event.version).unwrap_or_default();
