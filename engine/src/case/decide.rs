@@ -91,7 +91,8 @@ pub fn decide(
         before: state,
         working: None,
         drafting: Drafting { name, terms, supply, batch },
-        events: Vec::new(),
+        // Most proposals bring one event: a vector that grows would take room for four of them.
+        events: Vec::with_capacity(proposals.len()),
         unproven: Vec::new(),
         moved_others: false,
         overridden: Vec::new(),

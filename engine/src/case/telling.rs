@@ -393,25 +393,52 @@ fn reads_now(state: &CaseState, id: EventId) -> Option<Payload> {
     Some(fields)
 }
 
-/// A strand, derived strand or `strand/overlay`, and whose.
-type StrandName = (String, Option<String>);
+/// A strand or derived strand, one of its overlays or none, and whose.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct StrandName<'a> {
+    strand: &'a str,
+    overlay: Option<&'a str>,
+    entity: Option<&'a str>,
+}
 
-fn states_of(definition: &Definition, status: &Status) -> Vec<(StrandName, Option<String>)> {
+impl StrandName<'_> {
+    fn change(self, from: Option<&str>, to: Option<&str>) -> Change {
+        Change {
+            strand: match self.overlay {
+                None => self.strand.to_owned(),
+                Some(overlay) => format!("{}/{overlay}", self.strand),
+            },
+            entity: self.entity.map(str::to_owned),
+            from: from.map(str::to_owned),
+            to: to.map(str::to_owned),
+        }
+    }
+}
+
+fn states_of<'a>(definition: &'a Definition, status: &'a Status) -> Vec<(StrandName<'a>, Option<&'a str>)> {
     let mut states = Vec::new();
     for (id, entity) in status.entities() {
+        let owner = (id != EntityId::CASE).then_some(&*entity.id);
         for at in &entity.strands {
             let strand = &definition.strands[at.strand.index()];
-            let owner = entity_id(id, &entity.id);
-            let state = at.state.map(|state| strand.states[state.index()].name.clone());
-            states.push(((strand.name.clone(), owner.clone()), state));
+            let name = StrandName { strand: &strand.name, overlay: None, entity: owner };
+            states.push((name, at.state.map(|state| strand.states[state.index()].name.as_str())));
             for (index, overlay) in strand.overlays.iter().enumerate() {
-                let set = (at.overlays & (1 << index) != 0).then(|| "set".to_owned());
-                states.push(((format!("{}/{}", strand.name, overlay.name), owner.clone()), set));
+                let set = (at.overlays & (1 << index) != 0).then_some("set");
+                states.push((StrandName { overlay: Some(&overlay.name), ..name }, set));
             }
         }
     }
-    let derived = derived(definition, status).into_iter();
-    states.extend(derived.map(|reading| ((reading.strand, reading.entity), reading.state)));
+    for (id, entity) in status.entities() {
+        let owner = (id != EntityId::CASE).then_some(&*entity.id);
+        let own = definition.derived.iter().enumerate().filter(|(_, strand)| strand.per == entity.kind);
+        for (index, strand) in own {
+            let derived_id = DerivedId(u16::try_from(index).unwrap_or(u16::MAX));
+            let state = status.derived(definition, id, derived_id);
+            let name = StrandName { strand: &strand.name, overlay: None, entity: owner };
+            states.push((name, state.map(|state| strand.states[state.index()].name.as_str())));
+        }
+    }
     states
 }
 
@@ -419,18 +446,19 @@ fn states_of(definition: &Definition, status: &Status) -> Vec<(StrandName, Optio
 #[must_use]
 pub fn changes(definition: &Definition, before: &Status, after: &Status) -> Vec<Change> {
     let (before, after) = (states_of(definition, before), states_of(definition, after));
-    let known: HashMap<&StrandName, &Option<String>> =
-        before.iter().map(|(key, state)| (key, state)).collect();
-    let now: HashSet<&StrandName> = after.iter().map(|(key, _)| key).collect();
-    let moved = after.iter().filter_map(|(key, to)| {
-        let from = known.get(key).copied().cloned().flatten();
-        (from != *to).then(|| Change { strand: key.0.clone(), entity: key.1.clone(), from, to: to.clone() })
+    // An event seldom brings or takes an entity: the same strands stand in the same order then.
+    if before.iter().map(|(name, _)| name).eq(after.iter().map(|(name, _)| name)) {
+        let pairs = before.iter().zip(&after).filter(|((_, from), (_, to))| from != to);
+        return pairs.map(|((name, from), (_, to))| name.change(*from, *to)).collect();
+    }
+    let known: HashMap<StrandName<'_>, Option<&str>> = before.iter().copied().collect();
+    let now: HashSet<StrandName<'_>> = after.iter().map(|(name, _)| *name).collect();
+    let moved = after.iter().filter_map(|(name, to)| {
+        let from = known.get(name).copied().flatten();
+        (from != *to).then(|| name.change(from, *to))
     });
-    let gone =
-        before.iter().filter(|(key, state)| !now.contains(key) && state.is_some()).map(|(key, state)| {
-            Change { strand: key.0.clone(), entity: key.1.clone(), from: state.clone(), to: None }
-        });
-    moved.chain(gone).collect()
+    let gone = before.iter().filter(|(name, state)| !now.contains(name) && state.is_some());
+    moved.chain(gone.map(|(name, state)| name.change(*state, None))).collect()
 }
 
 /// What changed from one reading of a case to another.
