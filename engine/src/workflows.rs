@@ -1,5 +1,6 @@
 //! The definitions that ship with the engine, embedded so that one program file is enough.
 
+use crate::definition::parts::calendar_files;
 use crate::definition::source::SourceFile;
 
 /// Names of the definitions that ship.
@@ -38,11 +39,34 @@ const POLICE_CONDUCT_SCENARIOS: &[(&str, &str)] = embedded![
     "scenarios/odd-but-legal.txt",
 ];
 
+/// The calendars that ship: bank and public holidays by date.
+const CALENDARS: [(&str, &str); 3] = [
+    ("england-and-wales.yaml", include_str!("../workflows/calendars/england-and-wales.yaml")),
+    ("northern-ireland.yaml", include_str!("../workflows/calendars/northern-ireland.yaml")),
+    ("scotland.yaml", include_str!("../workflows/calendars/scotland.yaml")),
+];
+
+/// The calendar that ships under the last step of this path, under the name that the path gives it.
+///
+/// A definition that names `calendars/scotland.yaml` and has no such file beside it means this one.
+#[must_use]
+pub fn calendar(path: &str) -> Option<SourceFile> {
+    let file = path.rsplit(['/', '\\']).next()?;
+    let (_, text) = CALENDARS.iter().find(|(name, _)| *name == file)?;
+    Some(SourceFile { name: path.to_owned(), text: (*text).to_owned() })
+}
+
+/// The names of the files of the calendars that ship.
+#[must_use]
+pub fn calendars() -> [&'static str; 3] {
+    CALENDARS.map(|(name, _)| name)
+}
+
 /// The files of a definition that ships, `definition.yaml` first; `None` where none has this name.
 #[must_use]
 pub fn shipped(name: &str) -> Option<Vec<SourceFile>> {
     match name {
-        "police-conduct" => Some(source_files(POLICE_CONDUCT)),
+        "police-conduct" => Some(with_calendars(source_files(POLICE_CONDUCT))),
         _ => None,
     }
 }
@@ -54,6 +78,12 @@ pub fn scenarios(name: &str) -> Option<Vec<SourceFile>> {
         "police-conduct" => Some(source_files(POLICE_CONDUCT_SCENARIOS)),
         _ => None,
     }
+}
+
+fn with_calendars(mut files: Vec<SourceFile>) -> Vec<SourceFile> {
+    let named = calendar_files(&files);
+    files.extend(named.iter().filter_map(|path| calendar(path)));
+    files
 }
 
 fn source_files(files: &[(&str, &str)]) -> Vec<SourceFile> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use casebook_engine::definition::Definition;
 use casebook_engine::definition::compile::compile;
+use casebook_engine::definition::parts::calendar_files;
 use casebook_engine::definition::problem::{Problem, Severity};
 use casebook_engine::definition::source::SourceFile;
 use casebook_engine::workflows;
@@ -30,7 +31,8 @@ pub(super) fn is_path(name: &str) -> bool {
 /// The files of the definition at a path, the head first.
 pub(super) fn read(path: &Path) -> Result<Vec<SourceFile>, Failure> {
     if !path.is_dir() {
-        return Ok(vec![read_file(path, &path.display().to_string())?]);
+        let files = vec![read_file(path, &path.display().to_string())?];
+        return with_calendars(files, path.parent().unwrap_or(Path::new("")));
     }
     let head = path.join(HEAD);
     if !head.is_file() {
@@ -44,6 +46,24 @@ pub(super) fn read(path: &Path) -> Result<Vec<SourceFile>, Failure> {
     for part in yaml_files(path)?.into_iter().filter(|part| *part != head) {
         let name = part.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         files.push(read_file(&part, &name)?);
+    }
+    with_calendars(files, path)
+}
+
+/// Adds the calendars that the files name: those beside the definition, or else those that ship.
+fn with_calendars(mut files: Vec<SourceFile>, folder: &Path) -> Result<Vec<SourceFile>, Failure> {
+    for name in calendar_files(&files) {
+        let is_there = |file: &SourceFile| file.name == name;
+        let path = folder.join(&name);
+        if files.iter().any(is_there) {
+            continue;
+        }
+        if path.is_file() {
+            files.push(read_file(&path, &name)?);
+        } else {
+            // What is neither here nor there is said when the definition is compiled.
+            files.extend(workflows::calendar(&name));
+        }
     }
     Ok(files)
 }

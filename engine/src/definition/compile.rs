@@ -56,6 +56,7 @@ fn resolved(mut node: Node, mut problems: Problems<'_>) -> Result<Definition, Ve
     if kinds_are_whole {
         resolver.resolve_derived();
         resolver.resolve_rules();
+        resolver.resolve_deadlines();
     }
     if resolver.problems.is_empty() { Ok(resolver.definition) } else { Err(resolver.problems.into_sorted()) }
 }
@@ -95,6 +96,8 @@ impl<'s, 'f> Resolver<'s, 'f> {
             events: Vec::new(),
             strands: Vec::new(),
             derived: Vec::new(),
+            calendars: source.calendars.iter().filter_map(|(_, calendar)| calendar.clone()).collect(),
+            deadlines: Vec::new(),
             after_closing: None,
             vocabulary: labels.map(|(l, labels)| (l.clone(), labels.iter().cloned().collect())).collect(),
             canonical,

@@ -155,6 +155,7 @@ fn idle_events(definition: &Definition, findings: &mut Vec<Finding>) {
     for condition in definition.derived.iter().flat_map(|derived| &derived.conditions) {
         mentions.of_condition(None, condition);
     }
+    definition.deadlines.iter().for_each(|deadline| mentions.of_deadline(deadline));
     let overlays = definition.strands.iter().flat_map(|strand| &strand.overlays);
     let overlay_events: BTreeSet<EventTypeId> =
         overlays.flat_map(|overlay| overlay.set_by.iter().chain(&overlay.cleared_by)).copied().collect();
@@ -176,7 +177,7 @@ fn idle_events(definition: &Definition, findings: &mut Vec<Finding>) {
             || mentions.events.contains(&id)
             || overlay_events.contains(&id);
         if !has_use {
-            let message = format!("{} moves nothing, and no rule or list mentions it", event.name);
+            let message = format!("{} moves nothing, and no rule, deadline or list mentions it", event.name);
             let help = "give it a row in a strand, list it under `always-accepted`, or leave it out";
             findings.push(Finding::new(
                 Severity::Warning,

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::condition::{Condition, EntityRef, Expr};
+use super::deadline::Deadline;
 use super::{Definition, DerivedId, EventTypeId, KindId, Rule, StrandId};
 
 /// Everything that one or more conditions mention.
@@ -55,6 +56,14 @@ impl Mentions {
     pub fn of_condition(&mut self, event_type: Option<EventTypeId>, condition: &Condition) {
         for (_, part) in &condition.parts {
             self.walk(event_type, part, &mut Vec::new());
+        }
+    }
+
+    /// Adds what a deadline waits for, and what its conditions mention.
+    pub fn of_deadline(&mut self, deadline: &Deadline) {
+        self.events.extend(deadline.events());
+        for condition in deadline.when.iter().chain(&deadline.paused_while) {
+            self.of_condition(None, condition);
         }
     }
 

@@ -4,10 +4,13 @@
 //! small index. Everything here is pure: no clock, no disk, no log.
 
 mod automaton;
+pub mod calendar;
 mod comparison;
 pub mod compile;
 pub mod condition;
 mod coverage;
+pub mod deadline;
+mod deadlines;
 pub mod diagram;
 pub mod diff;
 pub mod engine_events;
@@ -19,7 +22,8 @@ mod functions;
 pub mod grammar;
 pub mod lint;
 pub mod mentions;
-mod parts;
+pub mod parts;
+pub mod period;
 mod placement;
 pub mod problem;
 mod reach;
@@ -70,6 +74,10 @@ index_types! {
     OverlayId,
     /// A role of one definition.
     RoleId,
+    /// A deadline of one definition.
+    DeadlineId,
+    /// A calendar of one definition.
+    CalendarId,
 }
 
 /// A compiled definition. Immutable; shared by every case that is pinned to it.
@@ -97,6 +105,10 @@ pub struct Definition {
     pub strands: Vec<Strand>,
     /// States computed from other states, in an order in which each reads only earlier ones.
     pub derived: Vec<DerivedStrand>,
+    /// The calendars that deadlines count with.
+    pub calendars: Vec<calendar::Calendar>,
+    /// What has to happen by when.
+    pub deadlines: Vec<deadline::Deadline>,
     /// What is accepted once a case is closed; `None` where the definition does not close cases.
     pub after_closing: Option<AfterClosing>,
     /// Labels in other languages: language, then name, then label.

@@ -17,8 +17,9 @@ pub(crate) fn merged(files: &[SourceFile], problems: &mut Problems<'_>) -> Optio
     }
     let read = files.iter().enumerate().map(|(at, file)| syntax::read(at, &file.text, problems));
     let mut nodes: Vec<Option<Node>> = read.collect();
+    let calendars = put_calendars_in(files, &mut nodes);
     let head = nodes.first_mut().and_then(Option::take);
-    check_parts(files, head.as_ref(), problems);
+    check_parts(files, head.as_ref(), &calendars, problems);
     let head = entries(head?, problems)?;
     let mut merged = Merged { problems, files, seen: HashMap::new(), entries: Vec::new() };
     merged.add_file(0, head);
@@ -29,6 +30,64 @@ pub(crate) fn merged(files: &[SourceFile], problems: &mut Problems<'_>) -> Optio
     }
     let place = Place { file: 0, line: 1, column: 1 };
     Some(Placed { value: Shape::Map(merged.entries), place })
+}
+
+/// The files of calendars that these files name, as they are written under `calendars`.
+///
+/// Whoever reads a definition from somewhere reads them too, and gives them to [`compile`](super::compile::compile) under
+/// these names. A file that cannot be read names none.
+#[must_use]
+pub fn calendar_files(files: &[SourceFile]) -> Vec<String> {
+    let mut unheard = Problems::new(&[]);
+    let mut named: Vec<String> = Vec::new();
+    for node in files.iter().filter_map(|file| syntax::read(0, &file.text, &mut unheard)) {
+        if let Some(Node { value: Shape::Map(entries), .. }) = node.get("calendars") {
+            named.extend(entries.iter().filter_map(|(_, node)| match &node.value {
+                Shape::Text(name) => Some(name.clone()),
+                _ => None,
+            }));
+        }
+    }
+    named.sort();
+    named.dedup();
+    named
+}
+
+/// Puts the text of each calendar in the place where its file is named, so that the digest covers it. Says which files
+/// were calendars.
+fn put_calendars_in(files: &[SourceFile], nodes: &mut [Option<Node>]) -> Vec<bool> {
+    let mut is_calendar = vec![false; files.len()];
+    for at in 0..nodes.len() {
+        let Some(mut node) = nodes[at].take() else { continue };
+        if let Shape::Map(entries) = &mut node.value
+            && let Some((_, Node { value: Shape::Map(named), .. })) =
+                entries.iter_mut().find(|(key, _)| key.value == "calendars")
+        {
+            for (_, calendar) in named {
+                let Shape::Text(name) = &calendar.value else { continue };
+                let found = files.iter().position(|file| is_file(file, name)).filter(|found| *found != at);
+                let Some(found) = found else { continue };
+                is_calendar[found] = true;
+                // A file that was not understood was said so; nothing more is to be said of the calendar.
+                if let Some(read) = &nodes[found] {
+                    *calendar = read.clone();
+                }
+            }
+        }
+        nodes[at] = Some(node);
+    }
+    for (node, is_calendar) in nodes.iter_mut().zip(&is_calendar) {
+        if *is_calendar {
+            *node = None;
+        }
+    }
+    is_calendar
+}
+
+/// Whether the file is the one that a definition names so: its name ends with whole steps of the path.
+fn is_file(file: &SourceFile, name: &str) -> bool {
+    let before = file.name.strip_suffix(name);
+    before.is_some_and(|before| before.is_empty() || before.ends_with(['/', '\\']))
 }
 
 fn entries(node: Node, problems: &mut Problems<'_>) -> Option<Vec<(Text, Node)>> {
@@ -43,7 +102,7 @@ fn entries(node: Node, problems: &mut Problems<'_>) -> Option<Vec<(Text, Node)>>
 }
 
 /// Whether the files given are those that the head names.
-fn check_parts(files: &[SourceFile], head: Option<&Node>, problems: &mut Problems<'_>) {
+fn check_parts(files: &[SourceFile], head: Option<&Node>, calendars: &[bool], problems: &mut Problems<'_>) {
     let parts = match head.and_then(|head| head.get("parts")) {
         Some(Node { value: Shape::List(parts), .. }) => parts.as_slice(),
         Some(node) => {
@@ -53,17 +112,13 @@ fn check_parts(files: &[SourceFile], head: Option<&Node>, problems: &mut Problem
         }
         None => &[],
     };
-    let mut named = vec![false; files.len()];
+    let mut named = calendars.to_vec();
     for part in parts {
         let Shape::Text(name) = &part.value else {
             problems.add("wrong-shape", part.place, 1, "a part is the name of a file", None);
             continue;
         };
-        let is_it = |file: &SourceFile| {
-            let before = file.name.strip_suffix(name.as_str());
-            before.is_some_and(|before| before.is_empty() || before.ends_with(['/', '\\']))
-        };
-        match files.iter().skip(1).position(is_it) {
+        match files.iter().skip(1).position(|file| is_file(file, name)) {
             Some(at) => named[at + 1] = true,
             None => {
                 let known = files.iter().skip(1).map(|file| file.name.as_str());

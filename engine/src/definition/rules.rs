@@ -55,7 +55,7 @@ impl Resolver<'_, '_> {
         })
     }
 
-    fn condition(
+    pub(super) fn condition(
         &mut self,
         source: &Text,
         event: Option<EventTypeId>,
@@ -239,12 +239,8 @@ impl Resolver<'_, '_> {
     }
 
     fn derived_conditions(&mut self, strand: &DerivedSource) -> Vec<Condition> {
-        let mut kinds = Vec::new();
-        let mut next = strand.per.as_ref().and_then(|per| self.kinds.get(per.value.as_str()).copied());
-        while let Some(kind) = next.filter(|kind| !kinds.contains(kind)) {
-            kinds.push(kind);
-            next = self.definition.kinds[kind.index()].parent;
-        }
+        let kinds = self
+            .with_parents(strand.per.as_ref().and_then(|per| self.kinds.get(per.value.as_str()).copied()));
         let mut conditions = Vec::new();
         for (_, when) in &strand.states {
             if self.problems.is_full() {
@@ -253,6 +249,17 @@ impl Resolver<'_, '_> {
             conditions.extend(self.condition(when, None, &kinds, &[]));
         }
         conditions
+    }
+
+    /// A kind and the kinds above it.
+    pub(super) fn with_parents(&self, kind: Option<KindId>) -> Vec<KindId> {
+        let mut kinds = Vec::new();
+        let mut next = kind;
+        while let Some(kind) = next.filter(|kind| !kinds.contains(kind)) {
+            kinds.push(kind);
+            next = self.definition.kinds[kind.index()].parent;
+        }
+        kinds
     }
 
     fn report_derived_cycle(&mut self, order: &[&DerivedSource], reads: &[Vec<usize>]) {

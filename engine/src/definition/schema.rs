@@ -32,6 +32,8 @@ pub struct Field {
     pub enumeration: Option<Vec<Value>>,
     /// Whether every valid payload has it.
     pub required: bool,
+    /// The format of its text, such as `edtf`.
+    pub format: Option<String>,
 }
 
 /// Types of fields that conditions can speak of.
@@ -173,7 +175,8 @@ impl Schema {
             _ => None,
         };
         let kind = if path.is_empty() { FieldKind::Object } else { kind_of(here, enumeration.as_deref()) };
-        Some(Field { kind, enumeration, required })
+        let format = here.get("format").and_then(Value::as_str).map(str::to_owned);
+        Some(Field { kind, enumeration, required, format })
     }
 
     /// The names of the payload's own fields, sorted.

@@ -5,6 +5,7 @@
 use serde_json::Value;
 
 use super::RuleClass;
+use super::calendar::{Calendar, calendar};
 use super::fields::{Fields, NAMES_MAX, condition, fields, kebab_case, list, names, spoken, text};
 use super::problem::Problems;
 use super::syntax::{Node, Place, Placed, Shape, Text};
@@ -36,6 +37,10 @@ pub(crate) struct Source {
     pub(crate) events: Vec<EventSource>,
     pub(crate) strands: Vec<StrandSource>,
     pub(crate) derived: Vec<DerivedSource>,
+    /// `None`: something is wrong with it, and was said.
+    pub(crate) calendars: Vec<(Text, Option<Calendar>)>,
+    /// As written: they are read where they are resolved.
+    pub(crate) deadlines: Vec<(Text, Node)>,
     pub(crate) always_accepted: Vec<Text>,
     pub(crate) after_closing: Option<AfterClosingSource>,
     pub(crate) vocabulary: Vec<(String, Vec<(String, String)>)>,
@@ -164,8 +169,17 @@ pub(crate) const HEAD_KEYS: [&str; 9] = [
     "vocabulary",
 ];
 /// Keys that every file may have, and that are merged.
-pub(crate) const PART_KEYS: [&str; 7] =
-    ["part", "roles", "entities", "events", "strands", "derived", "always-accepted"];
+pub(crate) const PART_KEYS: [&str; 9] = [
+    "part",
+    "roles",
+    "calendars",
+    "entities",
+    "events",
+    "strands",
+    "derived",
+    "deadlines",
+    "always-accepted",
+];
 
 /// Reads the merged definition.
 pub(crate) fn source(node: &Node, problems: &mut Problems<'_>) -> Source {
@@ -190,6 +204,8 @@ pub(crate) fn source(node: &Node, problems: &mut Problems<'_>) -> Source {
         events: head.named("events", problems).iter().map(|entry| event(entry, problems)).collect(),
         strands: head.named("strands", problems).iter().map(|entry| strand(entry, problems)).collect(),
         derived: head.named("derived", problems).iter().map(|entry| derived(entry, problems)).collect(),
+        calendars: calendars(&head, problems),
+        deadlines: head.named("deadlines", problems).to_vec(),
         always_accepted: head.names("always-accepted", problems),
         after_closing: head.get("after-closing").and_then(|node| after_closing(node, problems)),
         vocabulary: vocabulary(&head, problems),
@@ -223,6 +239,11 @@ fn timezone(head: &Fields<'_>, problems: &mut Problems<'_>) -> String {
         problems.at("unknown-name", &zone, format!("`{}` is no time zone", zone.value.escape_debug()), help);
     }
     zone.value
+}
+
+fn calendars(head: &Fields<'_>, problems: &mut Problems<'_>) -> Vec<(Text, Option<Calendar>)> {
+    let named = head.named("calendars", problems);
+    named.iter().take(KINDS_MAX).map(|(name, node)| (name.clone(), calendar(name, node, problems))).collect()
 }
 
 fn role((name, node): &(Text, Node), problems: &mut Problems<'_>) -> RoleSource {
@@ -451,7 +472,12 @@ fn branches(row: &Fields<'_>, problems: &mut Problems<'_>) -> Vec<BranchSource> 
 
 fn branch(node: &Node, problems: &mut Problems<'_>) -> BranchSource {
     let branch = fields(node, "a branch", &["where", "to"], problems);
-    let matches = match branch.get("where") {
+    BranchSource { matches: matches(&branch, problems), to: branch.text("to", problems) }
+}
+
+/// What `where` says: fields, and the constants one of which each must equal.
+pub(super) fn matches(entry: &Fields<'_>, problems: &mut Problems<'_>) -> Vec<(Text, Vec<Placed<Value>>)> {
+    let matches = match entry.get("where") {
         Some(Node { value: Shape::Map(entries), .. }) => entries.as_slice(),
         Some(node) => {
             let message = format!("`where` is a map from fields to constants, not {}", node.value.in_words());
@@ -460,8 +486,7 @@ fn branch(node: &Node, problems: &mut Problems<'_>) -> BranchSource {
         }
         None => &[],
     };
-    let matches = matches.iter().map(|(field, node)| (field.clone(), constants(node, problems)));
-    BranchSource { matches: matches.collect(), to: branch.text("to", problems) }
+    matches.iter().map(|(field, node)| (field.clone(), constants(node, problems))).collect()
 }
 
 fn constants(node: &Node, problems: &mut Problems<'_>) -> Vec<Placed<Value>> {

@@ -221,7 +221,7 @@ impl Resolver<'_, '_> {
     }
 
     /// Whether the payload has the field, and the field can have these values.
-    fn check_match(&mut self, event: EventTypeId, name: &Text, values: &[Placed<Value>]) {
+    pub(super) fn check_match(&mut self, event: EventTypeId, name: &Text, values: &[Placed<Value>]) {
         if self.unreadable.contains(&event) {
             return;
         }

@@ -225,7 +225,7 @@ impl Checker<'_, '_> {
     pub(super) fn event_field(&self, event: Option<EventTypeId>, path: &[String]) -> Option<Field> {
         let event = event?;
         if self.scene.unreadable.contains(&event) {
-            return Some(Field { kind: FieldKind::Any, enumeration: None, required: true });
+            return Some(Field { kind: FieldKind::Any, enumeration: None, required: true, format: None });
         }
         self.definition().event_type(event).schema.field(path)
     }
@@ -248,6 +248,7 @@ impl Checker<'_, '_> {
                     kind: if known.kind == field.kind { known.kind } else { FieldKind::Any },
                     enumeration: both(known.enumeration, field.enumeration),
                     required: true,
+                    format: if known.format == field.format { field.format } else { None },
                 },
             });
         }
@@ -281,7 +282,8 @@ impl Checker<'_, '_> {
                 return Err(mismatch(span, "this is not a value by itself", help));
             }
         };
-        let field = field.unwrap_or(Field { kind: FieldKind::Any, enumeration: None, required: false });
+        let field =
+            field.unwrap_or(Field { kind: FieldKind::Any, enumeration: None, required: false, format: None });
         let sort = match field.kind {
             FieldKind::Text => Sort::Text,
             FieldKind::Integer => Sort::Integer,
