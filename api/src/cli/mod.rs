@@ -30,6 +30,7 @@ mod replay;
 mod status;
 mod workflow;
 mod workflow_diff;
+mod workflow_test;
 
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -1,22 +1,19 @@
 //! `casebook workflow`: definitions, read, checked and compared.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use casebook_engine::definition::compile::compile;
 use casebook_engine::definition::problem::Severity;
-use casebook_engine::definition::rehearsal::{self, ScenarioOutcome};
-use casebook_engine::definition::source::SourceFile;
 use casebook_engine::definition::{Branch, Definition, EventType, KindId, RoleId, Strand};
-use casebook_engine::definition::{diagram, diff, lint, scenario};
-use casebook_engine::workflows;
+use casebook_engine::definition::{diagram, diff, lint};
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::Globals;
 use super::answer::{Failure, Trouble};
-use super::page::{Page, Progress, bad, dim, good, strong};
+use super::page::{Page, bad, dim, good, strong};
 use super::reading::count_of;
-use super::{definition, folder, workflow_diff};
+use super::workflow_test::TestArgs;
+use super::{definition, folder, workflow_diff, workflow_test};
 
 /// `casebook workflow`
 #[derive(Debug, Subcommand)]
@@ -36,10 +33,7 @@ pub(super) enum WorkflowCommand {
   casebook workflow diagram police-conduct charge --format dot | dot -Tpng > charge.png")]
     Diagram(DiagramArgs),
     /// Run the scenarios beside a definition; exit code 9 if one fails
-    #[command(after_help = "Examples:
-  casebook workflow test police-conduct
-  casebook workflow test ./my-workflow         its scenarios/*.txt")]
-    Test(NamedArgs),
+    Test(TestArgs),
     /// Compare two definitions: which sequences were lawful and now are not, and the reverse
     #[command(after_help = "Examples:
   casebook workflow diff police-conduct ./police-conduct-draft")]
@@ -111,7 +105,7 @@ pub(super) fn run(command: WorkflowCommand, globals: &Globals, page: &mut Page) 
         WorkflowCommand::Show(args) => show(&args, globals, page),
         WorkflowCommand::Check(args) => check(&args.name, page),
         WorkflowCommand::Diagram(args) => draw(&args, globals, page),
-        WorkflowCommand::Test(args) => test(&args.name, page),
+        WorkflowCommand::Test(args) => workflow_test::run(&args, page),
         WorkflowCommand::Diff(args) => compare(&args, globals, page),
     }
 }
@@ -368,88 +362,6 @@ fn draw(args: &DiagramArgs, globals: &Globals, page: &mut Page) -> Result<(), Fa
     }
     page.bytes(drawing.as_bytes())?;
     if drawing.ends_with('\n') { Ok(()) } else { page.bytes(b"\n") }
-}
-
-/// The scenario files of a definition: shipped with it, or beside it.
-fn scenario_files(name: &str) -> Result<Vec<SourceFile>, Failure> {
-    let path = Path::new(name);
-    if !definition::is_path(name) && !path.is_dir() {
-        return Ok(workflows::scenarios(name).unwrap_or_default());
-    }
-    let beside =
-        if path.is_dir() { path.to_owned() } else { path.parent().map(PathBuf::from).unwrap_or_default() };
-    let folder = beside.join("scenarios");
-    let entries = std::fs::read_dir(&folder).map_err(|error| definition::unreadable(&folder, &error))?;
-    let mut files = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(|error| definition::unreadable(&folder, &error))?.path();
-        if path.extension().is_some_and(|extension| extension == "txt") {
-            let text =
-                std::fs::read_to_string(&path).map_err(|error| definition::unreadable(&path, &error))?;
-            files.push(SourceFile { name: path.display().to_string(), text });
-        }
-    }
-    files.sort_by(|left, right| left.name.cmp(&right.name));
-    Ok(files)
-}
-
-fn test(name: &str, page: &mut Page) -> Result<(), Failure> {
-    let definition = definition::compiled(&definition::sources(name)?, name, page).map(Arc::new)?;
-    let files = scenario_files(name)?;
-    if files.is_empty() {
-        return Err(Failure::NotFound(
-            Trouble::new(format!("there are no scenarios beside {name}"))
-                .help("they stand in scenarios/*.txt"),
-        ));
-    }
-    let mut scenarios = Vec::new();
-    let mut problems = Vec::new();
-    for file in &files {
-        match scenario::parse(file) {
-            Ok(found) => scenarios.extend(found),
-            Err(found) => problems.extend(found),
-        }
-    }
-    let mut outcomes = Vec::with_capacity(scenarios.len());
-    let progress = Progress::new(page, "scenarios", scenarios.len() as u64);
-    for one in &scenarios {
-        let outcome = rehearsal::run(&definition, one);
-        if !page.is_json() {
-            tell_outcome(&outcome, page)?;
-        }
-        outcomes.push(outcome);
-        progress.reached(outcomes.len() as u64, scenarios.len() as u64);
-    }
-    progress.finish();
-    let failed = outcomes.iter().filter(|outcome| !outcome.holds()).count();
-    let holds = failed == 0 && problems.is_empty();
-    if page.is_json() {
-        page.json(&serde_json::json!({
-            "ok": holds,
-            "scenarios": outcomes.len(),
-            "failed": failed,
-            "outcomes": outcomes,
-            "problems": problems,
-        }))?;
-    } else {
-        definition::tell_problems(&problems, page)?;
-        let summary = format!("{}, {failed} failed.", count_of(outcomes.len(), "scenario", "scenarios"));
-        page.line(&if holds { good(&summary) } else { bad(&summary) })?;
-    }
-    if holds { Ok(()) } else { Err(Failure::CheckFailed) }
-}
-
-fn tell_outcome(outcome: &ScenarioOutcome, page: &mut Page) -> Result<(), Failure> {
-    if outcome.holds() {
-        return page.item(0, &good("✓"), &outcome.scenario);
-    }
-    page.item(0, &bad("✗"), &strong(&outcome.scenario))?;
-    for failure in &outcome.failures {
-        page.item(2, "expected:", &failure.expected)?;
-        page.item(2, "found:   ", &failure.found)?;
-        page.line(&dim(&format!("  at {}:{}", outcome.file, failure.line)))?;
-    }
-    Ok(())
 }
 
 fn compare(args: &DiffArgs, globals: &Globals, page: &mut Page) -> Result<(), Failure> {

@@ -300,21 +300,7 @@ fn excluded_by(
 
 /// A missing event cannot say what it said: what is unknown does not stand in its way.
 fn judge_rule(rule: &Rule, index: usize, is_gap: bool, scene: &Scene<'_>, judgement: &mut Judgement) {
-    if let Some(when) = &rule.when
-        && when.evaluate(scene) != Truth::True
-    {
-        return;
-    }
-    let in_force = match &rule.dated {
-        None => Truth::True,
-        Some(dated) => match scene.status.happened(EntityId::CASE, dated.pinned_by) {
-            None => Truth::Unknown(Cause::Missing),
-            Some((_, pin)) => within(pin.occurred().bounds(), dated),
-        },
-    };
-    if in_force == Truth::False {
-        return;
-    }
+    let Some(in_force) = asked_under(rule, scene) else { return };
     let uncertain = in_force != Truth::True;
     let class =
         if uncertain && rule.class == RuleClass::Logical { RuleClass::Compliance } else { rule.class };
@@ -330,6 +316,38 @@ fn judge_rule(rule: &Rule, index: usize, is_gap: bool, scene: &Scene<'_>, judgem
     if uncertain && !judgement.unproven.contains(&index) {
         judgement.unproven.push(index);
     }
+}
+
+/// Whether the rule was law, where it is asked at all; `None` where it is not.
+fn asked_under(rule: &Rule, scene: &Scene<'_>) -> Option<Truth> {
+    if let Some(when) = &rule.when
+        && when.evaluate(scene) != Truth::True
+    {
+        return None;
+    }
+    let in_force = match &rule.dated {
+        None => Truth::True,
+        Some(dated) => match scene.status.happened(EntityId::CASE, dated.pinned_by) {
+            None => Truth::Unknown(Cause::Missing),
+            Some((_, pin)) => within(pin.occurred().bounds(), dated),
+        },
+    };
+    (in_force != Truth::False).then_some(in_force)
+}
+
+/// What each rule that is asked of the event answers: the rule's index, and whether it is met.
+pub(crate) fn rule_answers(
+    definition: &Definition,
+    before: &Status,
+    question: &Question<'_>,
+) -> Vec<(usize, Truth)> {
+    let (introduced, _) = status_for(definition, before, question);
+    let status = introduced.as_ref().unwrap_or(before);
+    let closure = status.closure(definition, question.scope);
+    let scene = Scene { definition, status, closure, event: Some(question.facts) };
+    let rules = definition.event_type(question.event_type).rules.iter().enumerate();
+    let asked = rules.filter(|(_, rule)| asked_under(rule, &scene).is_some());
+    asked.map(|(index, rule)| (index, rule.require.evaluate(&scene))).collect()
 }
 
 /// Whether a date lies within a law's time in force.

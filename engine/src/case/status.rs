@@ -62,6 +62,15 @@ struct Happened {
     last: Arc<EffectiveEvent>,
 }
 
+/// What an event did to one strand of one entity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Moved {
+    /// A branch was taken, from a state or into the strand; it may lead to where the strand was.
+    Along { strand: StrandId, from: Option<StateId>, branch: usize },
+    /// An overlay was set that was not, or cleared that was set.
+    Overlay { strand: StrandId, overlay: OverlayId, set: bool },
+}
+
 /// Why a scope does not fit the entities of the case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ScopeProblem {
@@ -258,6 +267,16 @@ impl Status {
 
     /// The status after the event. Total: what does not fit is left where it is.
     pub fn step(&mut self, definition: &Definition, event: &Arc<EffectiveEvent>) {
+        self.step_telling(definition, event, &mut |_| {});
+    }
+
+    /// As [`Self::step`], and tells what moved.
+    pub(crate) fn step_telling(
+        &mut self,
+        definition: &Definition,
+        event: &Arc<EffectiveEvent>,
+        tell: &mut impl FnMut(Moved),
+    ) {
         let facts = event.facts();
         self.introduce(
             definition,
@@ -271,7 +290,7 @@ impl Status {
             let Some(shared) = self.entities.get_mut(entity.0 as usize) else { continue };
             let entity = Arc::make_mut(shared);
             for state in &mut entity.strands {
-                move_strand(&definition.strands[state.strand.index()], state, event);
+                move_strand(&definition.strands[state.strand.index()], state, event, tell);
             }
             if entity.kind.is_some_and(|kind| event_type.amends.contains(&kind)) {
                 entity.data.extend(of_the_entity(facts.data));
@@ -281,7 +300,7 @@ impl Status {
                 entity.note(*other, event);
             }
         }
-        self.step_below(definition, event);
+        self.step_below(definition, event, tell);
         let recorder = &event.recorded.proposed.recorded_by;
         let is_known = |(id, role): &(Arc<str>, Arc<str>)| **id == *recorder.id && **role == *recorder.role;
         if !self.people.iter().any(is_known) {
@@ -294,7 +313,12 @@ impl Status {
 impl Status {
     /// Strands that observe the event and belong to entities below those that it names follow it too: a death ends what
     /// runs against the person.
-    fn step_below(&mut self, definition: &Definition, event: &Arc<EffectiveEvent>) {
+    fn step_below(
+        &mut self,
+        definition: &Definition,
+        event: &Arc<EffectiveEvent>,
+        tell: &mut impl FnMut(Moved),
+    ) {
         let moves = &definition.event_type(event.event_type).moves;
         let observed = moves.iter().filter(|(_, ownership)| *ownership == Ownership::Observes);
         let mut kinds: Vec<KindId> =
@@ -312,7 +336,7 @@ impl Status {
             if is_below {
                 for state in &mut Arc::make_mut(&mut self.entities[index]).strands {
                     if moves.contains(&(state.strand, Ownership::Observes)) {
-                        move_strand(&definition.strands[state.strand.index()], state, event);
+                        move_strand(&definition.strands[state.strand.index()], state, event, tell);
                     }
                 }
             }
@@ -388,21 +412,30 @@ pub(crate) fn branches_for(strand: &Strand, state: Option<StateId>, event: Event
     }
 }
 
-fn move_strand(strand: &Strand, at: &mut StrandState, event: &EffectiveEvent) {
+fn move_strand(strand: &Strand, at: &mut StrandState, event: &EffectiveEvent, tell: &mut impl FnMut(Moved)) {
     if let Some(branches) = branches_for(strand, at.state, event.event_type)
-        && let Some(branch) = branches.iter().find(|branch| branch.matches(|field| event.data().get(field)))
-        && let Some(to) = branch.to
-        && at.state != Some(to)
+        && let Some(index) =
+            branches.iter().position(|branch| branch.matches(|field| event.data().get(field)))
     {
-        at.state = Some(to);
-        at.since = event.version();
+        tell(Moved::Along { strand: at.strand, from: at.state, branch: index });
+        if let Some(to) = branches[index].to
+            && at.state != Some(to)
+        {
+            at.state = Some(to);
+            at.since = event.version();
+        }
     }
     for (index, overlay) in strand.overlays.iter().enumerate() {
+        let before = at.overlays;
         if overlay.set_by.contains(&event.event_type) {
             at.overlays |= 1 << index;
         }
         if overlay.cleared_by.contains(&event.event_type) {
             at.overlays &= !(1 << index);
+        }
+        if at.overlays != before {
+            let overlay = OverlayId(u16::try_from(index).unwrap_or(u16::MAX));
+            tell(Moved::Overlay { strand: at.strand, overlay, set: at.overlays > before });
         }
     }
 }

@@ -13,6 +13,7 @@ pub mod deadline;
 mod deadlines;
 pub mod diagram;
 pub mod diff;
+pub mod driven;
 pub mod engine_events;
 pub mod evaluate;
 mod events;

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::driven::Driven;
 use super::problem::suggestion;
 use super::reach::{Universe, candidates};
 use super::scenario::{Expectation, Expected, FieldText, Scenario, ScenarioEvent};
@@ -61,7 +62,20 @@ impl ScenarioOutcome {
 /// Plays a scenario. The same scenario and definition give the same outcome.
 #[must_use]
 pub fn run(definition: &Arc<Definition>, scenario: &Scenario) -> ScenarioOutcome {
-    let mut stage = Stage::new(definition);
+    play(Stage::new(definition, None), scenario)
+}
+
+/// As [`run`], and adds to what scenarios drive of the definition.
+#[must_use]
+pub fn run_driving(
+    definition: &Arc<Definition>,
+    scenario: &Scenario,
+    driven: &mut Driven,
+) -> ScenarioOutcome {
+    play(Stage::new(definition, Some(driven)), scenario)
+}
+
+fn play(mut stage: Stage<'_>, scenario: &Scenario) -> ScenarioOutcome {
     let failures = match stage.prepare(&scenario.given) {
         Err(failure) => vec![failure],
         Ok(given) => {
@@ -106,12 +120,13 @@ struct Stage<'d> {
     definition: &'d Arc<Definition>,
     state: CaseState,
     ids: u128,
+    driven: Option<&'d mut Driven>,
 }
 
 impl<'d> Stage<'d> {
-    fn new(definition: &'d Arc<Definition>) -> Self {
+    fn new(definition: &'d Arc<Definition>, driven: Option<&'d mut Driven>) -> Self {
         let state = CaseState::before_opening(Arc::clone(definition));
-        Self { definition, state, ids: 0 }
+        Self { definition, state, ids: 0, driven }
     }
 
     fn prepare(&mut self, given: &[ScenarioEvent]) -> Result<Answer, Failure> {
@@ -163,12 +178,22 @@ impl<'d> Stage<'d> {
         };
         match decide(&self.state, &name, &[proposal], &terms, &mut supply) {
             Ok(decision) => {
+                let before = self.driven.is_some().then(|| self.state.clone());
                 for event in &decision.events {
                     self.state.evolve(event.clone(), Position(event.version.0));
                 }
+                if let (Some(driven), Some(before)) = (&mut self.driven, before) {
+                    driven.accepted(&before, &self.state, &decision.events);
+                }
                 Answer::Accepted { events: decision.events, unproven: decision.unproven }
             }
-            Err(NotDecided::Refused(refusal)) => Answer::Refused(refusal),
+            Err(NotDecided::Refused(refusal)) => {
+                if let Some(driven) = &mut self.driven {
+                    let rules = refusal.reasons.iter().map(|reason| reason.rule.as_str());
+                    driven.refused(self.definition, &event.event_type, rules);
+                }
+                Answer::Refused(refusal)
+            }
             Err(NotDecided::Invalid(invalid)) => {
                 let help = invalid.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
                 Answer::Invalid(format!("{invalid}{help}"))
