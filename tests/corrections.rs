@@ -301,3 +301,26 @@ fn a_correction_counts_the_person_for_separate_duties() {
     let refused = desk.refused("event-annulled annuls=\"2\" reason=r by=officer-1:reviewer");
     assert_eq!(rules(&refused), ["engine:separate-duties"]);
 }
+
+#[test]
+fn who_only_corrects_or_annuls_has_acted_all_the_same() {
+    let desk = Desk::charged();
+    desk.record("note-made text=first");
+    desk.record("event-annulled annuls=\"4\" reason=r by=officer-1:investigator");
+    let refused = desk.refused("note-made by=officer-1:reviewer");
+    assert_eq!(rules(&refused), ["engine:separate-duties"]);
+    desk.record("note-made by=officer-1:investigator");
+    desk.record("note-made by=officer-2:reviewer");
+    let refused = desk.refused("event-annulled annuls=\"6\" reason=r by=officer-1:reviewer");
+    assert_eq!(rules(&refused), ["engine:separate-duties"]);
+    // What was recorded before it stays as lawful as it was.
+    let desk = Desk::charged();
+    desk.record("note-made by=officer-1:reviewer");
+    assert_eq!(
+        rules(&desk.refused("event-annulled annuls=\"4\" reason=r by=officer-1:investigator")),
+        ["engine:separate-duties"]
+    );
+    desk.record("event-annulled annuls=\"4\" reason=r");
+    desk.record("event-annulled annuls=\"3\" reason=r by=officer-1:reviewer");
+    assert!(desk.status().consistent);
+}

@@ -218,3 +218,35 @@ fn a_gap_whose_proof_was_annulled_says_that_its_ground_has_gone() {
     let gaps = desk.status().gaps;
     assert!(gaps.len() == 2 && gaps.iter().all(|gap| gap.ground_gone && gap.closed_by.is_none()));
 }
+
+/// A plea too early for the gap is another plea, and has no place; with another date it is the one that is missing.
+#[test]
+fn a_refusal_says_that_the_event_would_close_a_gap_elsewhere() {
+    let desk = Desk::charged();
+    desk.record_with_gaps("sentence-passed charge=C1 disposal=fine decided=court on=2021-06-01");
+    let gap = desk.status().gaps[0].version;
+    let refused = desk.refused("plea-entered charge=C1 plea=guilty on=2021-07-01");
+    let (after, before) = refused.lawful_between.unwrap();
+    let order: Vec<u64> = desk.timeline().into_iter().map(|(version, _)| version).collect();
+    let place = order.iter().position(|version| *version == gap.0).unwrap();
+    assert_eq!(after.unwrap().0, order[place - 1], "{order:?}");
+    assert_eq!(before.unwrap().0, order[place + 1], "{order:?}");
+    desk.record("plea-entered charge=C1 plea=guilty on=2021-05-01");
+    assert_eq!(desk.state("charge", "C1"), "sentenced");
+}
+
+/// Where the gap would take it up, no second event can stand beside it.
+#[test]
+fn beside_a_gap_that_it_would_close_an_event_has_no_place_of_its_own() {
+    let desk = Desk::new();
+    desk.record_with_gaps("report-finished on=2021-06-01");
+    desk.record("case-closed on=2021-07-01");
+    let gap = desk.status().gaps[0].version;
+    let refused = desk.refused("inquiry-begun on=2021-08-01");
+    let (after, before) = refused.lawful_between.unwrap();
+    let order: Vec<u64> = desk.timeline().into_iter().map(|(version, _)| version).collect();
+    let place = order.iter().position(|version| *version == gap.0).unwrap();
+    let report = order[place + 1];
+    // The latest place is its own, between the report and the closing: dated after the report it is another beginning.
+    assert_eq!((after.unwrap().0, before.unwrap().0), (report, order[place + 2]), "{order:?}");
+}

@@ -159,3 +159,47 @@ fn a_history_as_at_a_day_leaves_out_what_happened_later() {
     assert_eq!(late("2021-06-10"), [(4, false), (5, true), (6, false)], "it may have been passed by then");
     assert_eq!(late("2021-07-01"), [(4, false), (5, false), (6, false)]);
 }
+
+#[test]
+fn a_refusal_for_the_sake_of_later_events_says_where_none_would_fall() {
+    let desk = Desk::charged();
+    desk.record("plea-entered charge=C1 plea=not-guilty on=2021-05-01");
+    desk.record("verdict-returned charge=C1 verdict=guilty on=2021-05-03");
+    desk.record("sentence-passed charge=C1 disposal=fine decided=court on=2021-06-01");
+    // Legal at its own place, where a charge may be tried, but the plea would have nothing to answer.
+    let line = "trial-opened charge=C1";
+    let refusal = desk.refused(&format!("{line} on=2021-07-01"));
+    assert_eq!(refusal.lawful_between, Some((Some(Version(4)), Some(Version(5)))));
+}
+
+#[test]
+fn a_place_where_later_events_would_fall_is_no_lawful_place() {
+    let desk = Desk::new();
+    desk.record("fine-imposed on=2021-05-01");
+    desk.record("matter-settled on=2021-06-01");
+    // Before the fine a caution is legal itself, but then the fine is not: no place is left.
+    let refusal = desk.refused("caution-given on=2021-04-01");
+    assert_eq!((rules(&refusal), refusal.lawful_between), (vec!["engine:footing"], None));
+    let desk = Desk::new();
+    desk.record("case-closed on=2021-05-01");
+    desk.record("case-reopened on=2021-06-01");
+    desk.record("case-closed on=2021-07-01");
+    // Legal between the two closings in every place but its own.
+    let refusal = desk.refused("case-closed on=2021-04-01");
+    assert_eq!(rules(&refusal), ["engine:footing"]);
+    assert_eq!(refusal.lawful_between, None);
+    let refusal = desk.refused("letter-received on=2021-05-10");
+    assert_eq!(refusal.lawful_between, Some((Some(Version(3)), Some(Version(4)))));
+    desk.record("letter-received after=3 before=4");
+}
+
+#[test]
+fn in_a_list_the_event_that_takes_footing_is_told_where_it_would_take_none() {
+    let desk = Desk::new();
+    desk.record("hearing-listed on=2021-02-01");
+    desk.record("case-closed on=2021-03-01");
+    desk.record("case-reopened on=2021-04-01");
+    let refusal = desk.refused_list(&["note-made on=2021-01-02", "case-closed on=2021-01-01"]);
+    assert_eq!((rules(&refusal), refusal.index), (vec!["engine:footing"], Some(1)));
+    assert_eq!(refusal.lawful_between, Some((Some(Version(4)), None)));
+}

@@ -25,6 +25,8 @@ mod killed;
 #[cfg(test)]
 mod late_facts;
 #[cfg(test)]
+mod legality;
+#[cfg(test)]
 mod many_clerks;
 #[cfg(test)]
 mod office;

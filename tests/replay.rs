@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::desk::{Desk, json};
 
 /// An event that may or may not be lawful where it is proposed.
-fn random_line(numbers: &mut Numbers, version: u64) -> String {
+pub(crate) fn random_line(numbers: &mut Numbers, version: u64) -> String {
     let person = format!("person=P{}", 1 + numbers.below(2));
     let charge = format!("charge=C{}", 1 + numbers.below(3));
     let either = |numbers: &mut Numbers| ["guilty", "not-guilty"][usize::from(numbers.below(3) == 0)];
@@ -66,7 +66,7 @@ fn random_line(numbers: &mut Numbers, version: u64) -> String {
 }
 
 /// A case after so many proposals, of which those were recorded that were lawful.
-fn random_case(seed: u64, proposals: usize) -> Desk {
+pub(crate) fn random_case(seed: u64, proposals: usize) -> Desk {
     let desk = Desk::new();
     let mut numbers = Numbers(seed);
     for _ in 0..proposals {

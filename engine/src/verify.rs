@@ -5,14 +5,18 @@
 //! reads are answered from, byte by byte against the archive. Then every case: its timeline judged under its definition.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::case::authority::against_note;
 use crate::case::event::{CaseId, Position, RecordedEvent, Version, engine_types};
-use crate::case::telling;
+use crate::case::footing::{accepts, fallen, reasons, takers};
+use crate::case::refusal::Reason;
+use crate::case::state::CaseState;
 use crate::engine::Engine;
 use crate::ledger::chain::{leaf_hash, to_base64};
 use crate::store::{LogCopy, ReadError, StoredEvent, codec};
@@ -316,7 +320,7 @@ impl Verifier<'_> {
     }
 }
 
-/// Events that are illegal at their place although nobody with authority accepted that.
+/// What is illegal in a case although nobody with authority accepted it.
 fn judge_case(engine: &Engine, case_id: CaseId) -> Vec<Finding> {
     let state = match engine.replay(case_id) {
         Ok(loaded) => loaded.state,
@@ -331,23 +335,62 @@ fn judge_case(engine: &Engine, case_id: CaseId) -> Vec<Finding> {
             }];
         }
     };
-    if state.log().iter().any(|event| event.proposed.override_given.is_some()) {
-        return Vec::new();
-    }
-    telling::illegal(&state)
+    unexcused(&state)
         .into_iter()
         .map(|(event, reasons)| Finding {
             check: "legality",
-            position: Position(0),
-            case: Some(event.recorded.case.clone()),
-            version: event.version(),
-            expected: format!(
-                "{} to be legal at its place in the timeline",
-                event.recorded.proposed.event_type
-            ),
+            position: state.position_of(event.version).unwrap_or_default(),
+            case: Some(event.case.clone()),
+            version: event.version,
+            expected: format!("{} to be legal at its place in the timeline", event.proposed.event_type),
             found: reasons.join("; "),
         })
         .collect()
+}
+
+/// Events that may not stand at their place, and whose loss no override accepts; corrections and annulments against a rule.
+fn unexcused(state: &CaseState) -> Vec<(&RecordedEvent, Vec<String>)> {
+    let definition = state.definition();
+    let log = || state.log().iter().map(AsRef::as_ref);
+    let words = |reasons: Vec<Reason>| reasons.into_iter().map(|reason| reason.message).collect();
+    let mut found: Vec<(&RecordedEvent, Vec<String>)> = Vec::new();
+    let fallen = fallen(state);
+    if !fallen.is_empty() {
+        let ids = fallen.iter().map(|(event, _)| event.id()).collect();
+        let opening = CaseState::before_opening(Arc::clone(definition));
+        let takers = takers(&opening, log(), &ids);
+        for (event, judgement) in &fallen {
+            let is_accepted =
+                takers.get(&event.id()).is_some_and(|taker| accepts(definition, event.id(), taker, log()));
+            let recorded = log().find(|other| other.id == event.id());
+            if let Some(recorded) = recorded.filter(|_| !is_accepted) {
+                found.push((recorded, words(reasons(state, event, judgement))));
+            }
+        }
+    }
+    found.extend(notes_against_a_rule(state));
+    found
+}
+
+/// Corrections and annulments that their recorder was not to make, as the case stood when they were recorded.
+fn notes_against_a_rule(state: &CaseState) -> Vec<(&RecordedEvent, Vec<String>)> {
+    let definition = state.definition();
+    let mut found = Vec::new();
+    let is_note = |name: &str| matches!(name, engine_types::EVENT_CORRECTED | engine_types::EVENT_ANNULLED);
+    if !state.log().iter().any(|event| is_note(&event.proposed.event_type)) {
+        return found;
+    }
+    let mut known = CaseState::before_opening(Arc::clone(definition));
+    for event in state.log() {
+        if is_note(&event.proposed.event_type) {
+            let against = against_note(definition, known.status(), event);
+            if !against.is_empty() {
+                found.push((event.as_ref(), against.into_iter().map(|reason| reason.message).collect()));
+            }
+        }
+        known.evolve(event.as_ref().clone(), Position(0));
+    }
+    found
 }
 
 fn cores() -> usize {

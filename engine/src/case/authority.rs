@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::effective::EffectiveEvent;
 use super::event::{RecordedEvent, Recorder};
 use super::explain::{explain, listed, plain};
-use super::judge::{Question, Unmet, judge};
+use super::judge::{Judgement, Question, Unmet, judge};
 use super::refusal::Reason;
 use super::status::Status;
 use crate::definition::{Definition, RuleClass};
@@ -13,6 +13,16 @@ use crate::definition::{Definition, RuleClass};
 /// Whether the recorder's role may record against a logical rule.
 pub(crate) fn may_override(definition: &Definition, by: &Recorder) -> bool {
     definition.role(&by.role).is_some_and(|role| definition.roles[role.index()].may_override)
+}
+
+/// Whether an event may stand at its place: it is legal there, or its own override sets aside what is in the way.
+pub(crate) fn stands(definition: &Definition, event: &EffectiveEvent, judgement: &Judgement) -> bool {
+    let mut blocking = judgement.unmet.iter().filter(|unmet| unmet.blocks());
+    let proposed = &event.recorded.proposed;
+    let is_overridden = proposed.override_given.is_some()
+        && !event.is_gap()
+        && may_override(definition, &proposed.recorded_by);
+    judgement.is_legal() || (is_overridden && blocking.all(Unmet::may_be_overridden))
 }
 
 /// Why an override does not help, if it does not.

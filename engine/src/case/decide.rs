@@ -3,18 +3,20 @@
 //! Pure: time, ids and salts are arguments. Recording an event is proposing a new timeline: it is accepted if the event is
 //! legal at its own place and makes no later event illegal that was legal before.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::authority::{against_note, may_override, override_reason};
+use super::authority::{against_note, override_reason, stands};
 use super::candidate::MissingEvent;
 use super::draft::{Drafting, InvalidEvent, draft};
-use super::effective::EffectiveEvent;
+use super::effective::{EffectiveEvent, is_note};
+use super::elsewhere::lawful_elsewhere;
 use super::event::{CaseId, EventId, ProposedEvent, RecordedEvent, Version, engine_types};
 use super::explain::{explain, plain, refuse, refuse_plainly};
-use super::footing::{Footing, footing};
+use super::footing::{Footing, accepts, footing, takers};
 use super::judge::{Judgement, Question, Unmet, judge};
 use super::notes;
 use super::path::{Missing, missing_steps};
@@ -265,11 +267,7 @@ impl Decider<'_, '_> {
         judgement: &Judgement,
     ) -> Result<(), NotDecided> {
         let blocking: Vec<&Unmet> = judgement.unmet.iter().filter(|unmet| unmet.blocks()).collect();
-        let overridden = event.proposed.override_given.is_some()
-            && !place.event.is_gap()
-            && may_override(definition, &event.proposed.recorded_by)
-            && blocking.iter().all(|unmet| unmet.may_be_overridden());
-        if overridden {
+        if stands(definition, &place.event, judgement) {
             self.overridden.push(event.id);
             return Ok(());
         }
@@ -354,36 +352,74 @@ impl Decider<'_, '_> {
         Ok(Decision { events: self.events, last_proposed: self.last_proposed, unproven: self.unproven })
     }
 
+    /// Whether whoever may override accepts that these events stand no longer: each loss on the event that causes it.
     fn accept_inconsistency(
         &mut self,
         definition: &Definition,
-        lost: Vec<LosesFooting>,
+        mut lost: Vec<(EventId, LosesFooting)>,
     ) -> Result<(), NotDecided> {
-        let given: Vec<EventId> = self
-            .events
+        let fallen: HashSet<EventId> = lost.iter().map(|(id, _)| *id).collect();
+        let takers = takers(self.before, &self.events, &fallen);
+        let taker = |id: &EventId| takers.get(id).copied().unwrap_or(&self.events[0]);
+        let is_accepted = |id: &EventId| accepts(definition, *id, taker(id), self.events.iter());
+        let accepting: Vec<EventId> = lost
             .iter()
-            .filter(|event| {
-                event.proposed.override_given.is_some()
-                    && may_override(definition, &event.proposed.recorded_by)
-            })
-            .map(|event| event.id)
+            .filter(|(id, _)| is_accepted(id))
+            .map(|(id, _)| self.answerable(taker(id)).id)
             .collect();
-        if !given.is_empty() {
-            self.overridden.extend(given);
+        lost.retain(|(id, _)| !is_accepted(id));
+        let Some((first, _)) = lost.first() else {
+            self.overridden.extend(accepting);
             return Ok(());
-        }
+        };
+        let event = self.answerable(taker(first));
         let count = lost.len();
         let (s, its, it) = if count == 1 { ("", "its", "it") } else { ("s", "their", "them") };
-        let message = format!(
+        let mut message = format!(
             "{count} later event{s} would lose {its} footing; annul {it} in the same batch, or have somebody who may \
              override accept the case as inconsistent"
         );
+        if self.several {
+            message
+                .push_str(&format!(", with an override on {}, which causes it", event.proposed.event_type));
+        }
         let reason = plain("engine:footing", RuleClass::Logical, message);
-        let proposed = self.events.iter().filter(|event| event.causation_id.is_none());
-        let (index, event) = proposed.enumerate().last().map_or((0, &self.events[0]), |found| found);
-        let mut refusal = refuse_plainly(event, self.several.then_some(index), vec![reason]);
-        refusal.loses_footing = lost;
+        let mut refusal = refuse_plainly(event, self.index_of(event), vec![reason]);
+        refusal.lawful_between = self.lawful_elsewhere(definition, event);
+        refusal.loses_footing = lost.into_iter().map(|(_, lost)| lost).collect();
         refusal.path_note = Some("deal with the events that would lose their footing first".into());
         Err(NotDecided::Refused(Box::new(refusal)))
+    }
+
+    /// The event proposed that an event of the batch is there for.
+    fn answerable<'e>(&'e self, event: &'e RecordedEvent) -> &'e RecordedEvent {
+        let cause = event
+            .causation_id
+            .as_ref()
+            .and_then(|cause| self.events.iter().find(|other| other.id.to_string() == *cause));
+        cause.unwrap_or(event)
+    }
+
+    /// The event's place in the list proposed, if that is one.
+    fn index_of(&self, event: &RecordedEvent) -> Option<usize> {
+        let mut proposed = self.events.iter().filter(|event| event.causation_id.is_none());
+        proposed.position(|other| other.id == event.id).filter(|_| self.several)
+    }
+
+    /// Where else an event of the batch would take nothing from others; notes have no place.
+    fn lawful_elsewhere(
+        &self,
+        definition: &Definition,
+        event: &RecordedEvent,
+    ) -> Option<(Option<Version>, Option<Version>)> {
+        let is_placed =
+            !is_note(&event.proposed.event_type) && event.proposed.event_type != engine_types::GAP_DECLARED;
+        let event_type = definition.event(&event.proposed.event_type).filter(|_| is_placed)?;
+        let plain = Arc::new(EffectiveEvent::plain(event_type, Arc::new(event.clone())));
+        if !self.several {
+            return lawful_elsewhere(self.before, &plain);
+        }
+        let without = self.state().known_when(|other| other.id != event.id);
+        lawful_elsewhere(&without, &plain)
     }
 }

@@ -307,6 +307,13 @@ fn closes(
     gap: &EffectiveEvent,
     event: &EffectiveEvent,
 ) -> bool {
+    may_close(definition, gap, event)
+        && gap.occurred().order(event.occurred()) == Order::Indeterminate
+        && fits_between(events, gap, event)
+}
+
+/// The same but for dates.
+pub(crate) fn may_close(definition: &Definition, gap: &EffectiveEvent, event: &EffectiveEvent) -> bool {
     if gap.event_type != event.event_type && !gap.other_types().contains(&event.event_type) {
         return false;
     }
@@ -316,8 +323,6 @@ fn closes(
         && alternatives.iter().any(|(missing, data)| {
             *missing == name && data.iter().all(|(field, value)| event.data().get(field) == Some(value))
         })
-        && gap.occurred().order(event.occurred()) == Order::Indeterminate
-        && fits_between(events, gap, event)
 }
 
 /// Whether the event's date leaves it between the events that the gap is linked to. What proves a gap does not close it.

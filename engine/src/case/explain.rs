@@ -2,6 +2,7 @@
 
 use super::candidate::is_to_come;
 use super::effective::EffectiveEvent;
+use super::elsewhere::lawful_elsewhere;
 use super::event::{RecordedEvent, Scope};
 use super::judge::{Question, Unmet, status_for};
 use super::path::{Missing, WayThere, missing_steps, shortest_path};
@@ -86,7 +87,7 @@ pub(crate) fn refuse(
     refusal.path_steps = way.steps.unwrap_or_default();
     refusal.path_note = way.note;
     refusal.gaps = gap_names(definition, missing_steps(definition, before, &question, false));
-    refusal.lawful_between = state.lawful_elsewhere(event);
+    refusal.lawful_between = lawful_elsewhere(state, event);
     refusal
 }
 

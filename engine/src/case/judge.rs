@@ -4,7 +4,7 @@
 //! and verification. It costs no words: [`super::explain`] turns what is unmet into sentences.
 
 use super::effective::EffectiveEvent;
-use super::event::engine_types;
+use super::event::{Version, engine_types};
 use super::occurred::Bounds;
 use super::status::{Scene, ScopeProblem, Status, branches_for};
 use crate::definition::condition::{Cause, EntityId, EventFacts, Truth};
@@ -20,6 +20,8 @@ pub(crate) struct Question<'a> {
     pub(crate) facts: EventFacts<'a>,
     /// The payload that moves strands.
     pub(crate) data: &'a super::event::Payload,
+    /// Its place in the record.
+    pub(crate) version: Version,
     /// It stands for an event that is missing: whose record or decision it was is not asked.
     pub(crate) is_gap: bool,
 }
@@ -32,6 +34,7 @@ impl<'a> Question<'a> {
             scope: event.scope(),
             facts: event.facts(),
             data: event.data(),
+            version: event.version(),
             is_gap: event.is_gap(),
         }
     }
@@ -138,13 +141,7 @@ pub(crate) fn status_for(
     }
     let mut status = before.clone();
     let data = (question.facts.data, question.facts.absent);
-    problems.extend(status.introduce(
-        definition,
-        question.event_type,
-        question.scope,
-        data,
-        super::event::Version(0),
-    ));
+    problems.extend(status.introduce(definition, question.event_type, question.scope, data, Version(0)));
     (Some(status), problems)
 }
 
@@ -290,10 +287,8 @@ fn excluded_by(
     let id = question.facts.recorder_id?;
     definition.separate_duties.iter().filter(|set| set.contains(&role)).find_map(|set| {
         before
-            .people()
-            .iter()
-            .filter(|(person, _)| **person == *id)
-            .filter_map(|(_, held)| definition.role(held))
+            .roles_of(id, question.version)
+            .filter_map(|held| definition.role(held))
             .find(|held| *held != role && set.contains(held))
     })
 }

@@ -8,6 +8,7 @@ pub mod day;
 pub mod decide;
 pub mod draft;
 pub mod effective;
+mod elsewhere;
 pub mod event;
 pub(crate) mod explain;
 pub(crate) mod footing;

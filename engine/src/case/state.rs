@@ -10,9 +10,6 @@ use super::status::Status;
 use super::timeline::Timeline;
 use crate::definition::Definition;
 
-/// The most places, from the end, at which a refused event is tried.
-const PLACES_TRIED_MAX: usize = 64;
-
 /// Everything that is known of one case: a pure function of its log and its definition.
 #[derive(Debug, Clone)]
 pub struct CaseState {
@@ -86,7 +83,7 @@ impl CaseState {
     fn compute(&mut self) {
         self.effective = Arc::new(effective(&self.definition, &self.log));
         self.timeline = Timeline::of(&self.effective.events);
-        self.status = fold(&self.definition, &self.timeline);
+        self.status = self.fold(&self.timeline);
     }
 
     /// The definition that the case is pinned to.
@@ -111,6 +108,13 @@ impl CaseState {
     #[must_use]
     pub fn position(&self) -> Position {
         self.positions.last().copied().unwrap_or_default()
+    }
+
+    /// Where the event of this version stands in the log of all cases.
+    #[must_use]
+    pub fn position_of(&self, version: Version) -> Option<Position> {
+        let index = usize::try_from(version.0).ok()?.checked_sub(1)?;
+        self.positions.get(index).copied()
     }
 
     /// The effective events in the order in which they happened.
@@ -157,7 +161,7 @@ impl CaseState {
     #[must_use]
     pub fn as_at(&self, day: Day) -> (Self, std::collections::HashSet<EventId>) {
         let (timeline, uncertain) = self.timeline.cut_at(day);
-        let status = fold(&self.definition, &timeline);
+        let status = self.fold(&timeline);
         (Self { timeline, status, ..self.clone() }, uncertain)
     }
 
@@ -175,59 +179,9 @@ impl CaseState {
         self.timeline.would_append(&plain).then_some(plain)
     }
 
-    /// The latest other place of the timeline at which the event would be legal and leave later events their footing:
-    /// after the first version, before the second.
-    pub(crate) fn lawful_elsewhere(
-        &self,
-        event: &Arc<EffectiveEvent>,
-    ) -> Option<(Option<Version>, Option<Version>)> {
-        let others: Vec<_> = self
-            .timeline
-            .places()
-            .iter()
-            .map(|placed| &placed.event)
-            .filter(|other| other.id() != event.id())
-            .collect();
-        let mut statuses = vec![Status::before_opening(&self.definition)];
-        for other in &others {
-            let mut status = statuses[statuses.len() - 1].clone();
-            status.step(&self.definition, other);
-            statuses.push(status);
-        }
-        let question = Question::about(event);
-        let own = self.own_place(event);
-        let from = others.len().saturating_sub(PLACES_TRIED_MAX);
-        (from..=others.len()).rev().filter(|place| *place != own).find_map(|place| {
-            if !judge(&self.definition, &statuses[place], &question).is_legal() {
-                return None;
-            }
-            let mut status = statuses[place].clone();
-            status.step(&self.definition, event);
-            for (index, other) in others.iter().enumerate().skip(place) {
-                let question = Question::about(other);
-                let was_legal = judge(&self.definition, &statuses[index], &question).is_legal();
-                if was_legal && !judge(&self.definition, &status, &question).is_legal() {
-                    return None;
-                }
-                status.step(&self.definition, other);
-            }
-            let before = place.checked_sub(1).map(|index| others[index].version());
-            Some((before, others.get(place).map(|other| other.version())))
-        })
-    }
-
-    /// How many other events stand before the event's own place; one that nobody has written yet stands at the end.
-    fn own_place(&self, event: &EffectiveEvent) -> usize {
-        let mut next = self.clone();
-        next.evolve(event.recorded.as_ref().clone(), self.position());
-        let places = next.timeline.places();
-        let own = places.iter().position(|placed| placed.event.id() == event.id());
-        own.unwrap_or(self.timeline.places().len())
-    }
-
     /// The judgement of every event of the timeline at its own place, in timeline order.
     pub(crate) fn judgements(&self) -> Vec<(Arc<EffectiveEvent>, Judgement)> {
-        let mut status = Status::before_opening(&self.definition);
+        let mut status = self.before_first();
         self.timeline
             .places()
             .iter()
@@ -254,7 +208,7 @@ impl CaseState {
 
     /// The status just before the event's place in the timeline.
     pub(crate) fn status_before(&self, id: EventId) -> Status {
-        let mut status = Status::before_opening(&self.definition);
+        let mut status = self.before_first();
         for placed in self.timeline.places() {
             if placed.event.id() == id {
                 break;
@@ -263,13 +217,24 @@ impl CaseState {
         }
         status
     }
-}
 
-/// The status at the end of a timeline.
-fn fold(definition: &Definition, timeline: &Timeline) -> Status {
-    let mut status = Status::before_opening(definition);
-    for placed in timeline.places() {
-        status.step(definition, &placed.event);
+    /// The status before the first event of the timeline. It knows who corrects and annuls: notes have no place there.
+    pub(crate) fn before_first(&self) -> Status {
+        let mut status = Status::before_opening(&self.definition);
+        let notes = self.log.iter().map(AsRef::as_ref).filter(|event: &&RecordedEvent| {
+            let name = event.proposed.event_type.as_str();
+            matches!(name, engine_types::EVENT_CORRECTED | engine_types::EVENT_ANNULLED)
+        });
+        status.count_notes(notes);
+        status
     }
-    status
+
+    /// The status at the end of a timeline.
+    fn fold(&self, timeline: &Timeline) -> Status {
+        let mut status = self.before_first();
+        for placed in timeline.places() {
+            status.step(&self.definition, &placed.event);
+        }
+        status
+    }
 }

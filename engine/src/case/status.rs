@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::effective::EffectiveEvent;
-use super::event::{Payload, Scope, Version};
+use super::event::{Payload, RecordedEvent, Scope, Version};
 use crate::definition::condition::{Cause, EntityId, EventFacts};
 use crate::definition::engine_events::ORIGINALLY_RECORDED_AT;
 use crate::definition::{
@@ -21,7 +21,12 @@ use crate::definition::{
 pub struct Status {
     entities: Vec<Arc<Entity>>,
     people: Arc<Vec<(Arc<str>, Arc<str>)>>,
+    /// Who corrected or annulled, in which role, and at which version: notes have no place on the timeline.
+    noted_by: Arc<[Noted]>,
 }
+
+/// Version, recorder and role of a correction or an annulment.
+type Noted = (Version, Arc<str>, Arc<str>);
 
 /// An entity of a case; the first is the case itself.
 #[derive(Debug, Clone)]
@@ -98,7 +103,7 @@ impl Status {
             strands: starting_strands(definition, None, Version(0)),
             happened: Vec::new(),
         };
-        Self { entities: vec![Arc::new(case)], people: Arc::default() }
+        Self { entities: vec![Arc::new(case)], people: Arc::default(), noted_by: Arc::default() }
     }
 
     /// The entities, the case first, then in order of introduction.
@@ -150,9 +155,22 @@ impl Status {
         closure
     }
 
-    /// Who has recorded, and in which role.
-    pub(crate) fn people(&self) -> &[(Arc<str>, Arc<str>)] {
-        &self.people
+    /// Counts who recorded these corrections and annulments among those who have acted.
+    pub(crate) fn count_notes<'e>(&mut self, notes: impl Iterator<Item = &'e RecordedEvent>) {
+        let acted = notes.map(|note| {
+            let by = &note.proposed.recorded_by;
+            (note.version, Arc::from(by.id.as_str()), Arc::from(by.role.as_str()))
+        });
+        self.noted_by = acted.collect();
+    }
+
+    /// The roles in which a person has acted: in events before this point of the timeline, and in corrections and
+    /// annulments recorded before this version.
+    pub(crate) fn roles_of<'s>(&'s self, person: &'s str, version: Version) -> impl Iterator<Item = &'s str> {
+        let of_events = self.people.iter().map(|(id, role)| (id, role));
+        let earlier = self.noted_by.iter().filter(move |(noted, _, _)| *noted < version);
+        let all = of_events.chain(earlier.map(|(_, id, role)| (id, role)));
+        all.filter(move |(id, _)| ***id == *person).map(|(_, role)| &**role)
     }
 
     /// The last event of a type about an entity, and how many there were.

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::effective::{EffectiveEvent, is_note, missing_of, target_of};
+use super::effective::{is_note, missing_of, target_of};
 use super::event::{EventId, Payload, Position, RecordedEvent, Version, engine_types};
-use super::explain::explain;
-use super::judge::{Question, Unmet};
+use super::footing::{fallen, reasons};
+use super::judge::Unmet;
 use super::reading::{
     AsOf, BreachReading, CaseSummary, Change, Cut, DerivedReading, DiffReading, EntityReading, EventMention,
     GapReading, HistoryEntry, StatusReading, StrandReading,
@@ -277,28 +277,11 @@ fn inconsistent(state: &CaseState) -> Vec<EventMention> {
     if !state.log().iter().any(|event| event.proposed.override_given.is_some()) {
         return Vec::new();
     }
-    illegal(state)
+    fallen(state)
         .into_iter()
-        .map(|(event, reasons)| mention(&event.recorded, Some(reasons.join("; "))))
-        .collect()
-}
-
-/// Events of the timeline that are illegal at their place and were not recorded by override, with the reasons.
-pub(crate) fn illegal(state: &CaseState) -> Vec<(Arc<EffectiveEvent>, Vec<String>)> {
-    let definition = state.definition();
-    state
-        .judgements()
-        .into_iter()
-        .filter(|(event, judgement)| {
-            !judgement.is_legal() && event.recorded.proposed.override_given.is_none()
-        })
         .map(|(event, judgement)| {
-            let before = state.status_before(event.id());
-            let question = Question::about(&event);
-            let blocking = judgement.unmet.iter().filter(|unmet| unmet.blocks());
-            let reasons =
-                blocking.map(|unmet| explain(definition, &before, &question, unmet).message).collect();
-            (event, reasons)
+            let reasons = reasons(state, &event, &judgement).into_iter().map(|reason| reason.message);
+            mention(&event.recorded, Some(reasons.collect::<Vec<_>>().join("; ")))
         })
         .collect()
 }
