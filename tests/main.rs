@@ -29,6 +29,8 @@ mod legality;
 #[cfg(test)]
 mod many_clerks;
 #[cfg(test)]
+mod migration;
+#[cfg(test)]
 mod office;
 #[cfg(test)]
 mod old_formats;
@@ -54,3 +56,5 @@ mod shipped_workflows;
 mod store_contract;
 #[cfg(test)]
 mod tidy;
+#[cfg(test)]
+mod trial;

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
+use crate::case::adoption::{Library, bytes_of};
 use crate::definition::Definition;
 use crate::definition::compile::from_canonical;
 use crate::store::{EventStore, ReadError, StorageError};
@@ -55,7 +56,19 @@ impl Definitions {
 
     /// The one with this digest (hexadecimal).
     pub(crate) fn by_digest(&self, digest: &str) -> Option<Arc<Definition>> {
-        self.all().into_iter().find(|definition| definition.digest_hex() == digest)
+        let wanted = bytes_of(digest)?;
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let found = known.iter().find(|known| known.definition.digest == wanted);
+        found.map(|known| Arc::clone(&known.definition))
+    }
+
+    /// What cases of a workflow may adopt: of a version that the store keeps with one content, no other content.
+    pub(crate) fn library(&self, workflow: &str) -> Library {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let of_workflow = || known.iter().filter(|known| known.definition.name == workflow);
+        let is_kept = |version| of_workflow().any(|known| known.kept && known.definition.version == version);
+        let usable = of_workflow().filter(|known| known.kept || !is_kept(known.definition.version));
+        Library::of(usable.map(|known| Arc::clone(&known.definition)).collect())
     }
 
     /// The one that a new case of this workflow (`name` or `name@version`) is to use.

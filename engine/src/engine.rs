@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
+use crate::case::adoption::adopted_by;
 use crate::case::candidate::is_to_come;
 use crate::case::decide::{CaseName, Decision, NotDecided, Supply, Terms, decide};
 use crate::case::effective::target_of;
@@ -24,9 +25,10 @@ use crate::case::reading::{
 };
 use crate::case::refusal::Refusal;
 use crate::case::state::CaseState;
-use crate::case::{asking, telling};
+use crate::case::{adoption, asking, telling};
 use crate::case_cache::{CaseCache, Loaded, Slot};
 use crate::definition::Definition;
+use crate::definition::engine_events::DEFINITION_DIGEST;
 use crate::definitions::{Definitions, NotUsable};
 use crate::ledger::chain::{leaf_hash, to_base64};
 use crate::machine;
@@ -44,7 +46,7 @@ pub use crate::case::draft::InvalidEvent;
 const ATTEMPTS_MAX: usize = 32;
 
 /// Events read from the store at a time.
-const PAGE_EVENTS: usize = 1_000;
+pub(crate) const PAGE_EVENTS: usize = 1_000;
 
 /// Cases kept in memory unless [`Engine::open_with`] says otherwise.
 pub const CACHED_CASES_DEFAULT: usize = 4_096;
@@ -299,7 +301,9 @@ impl Engine {
         let proposals: Vec<ProposedEvent> = std::iter::once(event).chain(opening.then).collect();
         let name = CaseName { reference: opening.reference, case_id: CaseId(machine::new_id()) };
         let slot = self.inner.cache.slot(name.case_id);
-        let state = Arc::new(CaseState::before_opening(Arc::clone(&definition)));
+        self.check_adoptions(&definition.name, &proposals)?;
+        let library = self.inner.definitions.library(&definition.name);
+        let state = Arc::new(CaseState::before_opening(Arc::clone(&definition)).knowing(library));
         let mut decision = self.decide(&state, &name, &proposals, &options)?;
         if let Some(first) = decision.events.first_mut() {
             first.workflow = Some(definition.pin());
@@ -307,12 +311,9 @@ impl Engine {
         if options.dry_run {
             return Ok(would_be(&state, decision));
         }
-        let engine = self.clone();
-        blocking(move || {
-            let _one_at_a_time = engine.inner.opening.lock().unwrap_or_else(PoisonError::into_inner);
-            engine.inner.definitions.keep(engine.store().as_ref(), &definition)
-        })
-        .await?;
+        let mut used = vec![definition];
+        used.extend(self.adopted_in(&decision));
+        self.keep(used).await?;
         let before = Loaded { state, leaf: None };
         slot.put(before.clone());
         let batch = Batch { name, decision, expected: ExpectedVersion::NoCase, idempotency: asked.clone() };
@@ -354,15 +355,23 @@ impl Engine {
             if let Some(answer) = self.repeated(asked.as_ref()).await? {
                 return Ok(answer);
             }
-            let before = match slot.loaded() {
+            let mut before = match slot.loaded() {
                 Some(loaded) if attempt == 1 => loaded,
                 _ => self.load(&slot, case_id).await?,
             };
+            if events.iter().any(|event| event.event_type == engine_types::DEFINITION_MIGRATED) {
+                before = self.informed(before, &events)?;
+                slot.put(before.clone());
+            }
             check_expected(options.expected, before.state.version())?;
             let name = CaseName { reference: reference_of(&before.state), case_id };
             let decision = self.decide(&before.state, &name, &events, &options)?;
             if options.dry_run {
                 return Ok(would_be(&before.state, decision));
+            }
+            let adopted = self.adopted_in(&decision);
+            if !adopted.is_empty() {
+                self.keep(adopted).await?;
             }
             let expected = ExpectedVersion::Exactly(before.state.version());
             let batch = Batch { name, decision, expected, idempotency: asked.clone() };
@@ -610,14 +619,66 @@ impl Engine {
             let problem = format!("its definition {} is not known", first.definition);
             unreadable(format!("case {case_id} at position {position}"), problem)
         })?;
+        let unknown = events.iter().find_map(|(position, event)| {
+            let digest = adopted_by(event)?;
+            self.inner.definitions.by_digest(digest).is_none().then_some((*position, event))
+        });
+        if let Some((position, event)) = unknown {
+            let problem = format!("the definition {} that it adopted is not known", event.definition);
+            return Err(unreadable(format!("case {case_id} at position {position}"), problem));
+        }
         let leaf = stored.last().map(|event| event.leaf);
-        Ok(Loaded { state: Arc::new(CaseState::replay(definition, events)), leaf })
+        let library = self.inner.definitions.library(&definition.name);
+        Ok(Loaded { state: Arc::new(CaseState::replay_with(definition, library, events)), leaf })
     }
 
-    /// The definition that a case's first event pins it to.
-    pub(crate) fn definition_of(&self, opening: &RecordedEvent) -> Option<Arc<Definition>> {
-        let digest = opening.proposed.data.get("definition_digest")?.as_str()?;
+    /// The definition that an event puts its case under: the one it is opened under, or one that it adopts.
+    pub(crate) fn definition_of(&self, event: &RecordedEvent) -> Option<Arc<Definition>> {
+        let opened = || event.proposed.data.get(DEFINITION_DIGEST)?.as_str();
+        let digest = adopted_by(event).or_else(opened)?;
         self.inner.definitions.by_digest(digest)
+    }
+
+    /// The case, told which definitions there are now, so that an event may adopt one.
+    fn informed(&self, before: Loaded, events: &[ProposedEvent]) -> Result<Loaded, RecordError> {
+        let workflow = before.state.definition().name.clone();
+        self.check_adoptions(&workflow, events)?;
+        let state = before.state.as_ref().clone().knowing(self.inner.definitions.library(&workflow));
+        Ok(Loaded { state: Arc::new(state), leaf: before.leaf })
+    }
+
+    /// A version named without its digest has to be one definition: not one that cases use and another of a file.
+    fn check_adoptions(&self, workflow: &str, events: &[ProposedEvent]) -> Result<(), RecordError> {
+        let adoptions = events.iter().filter(|event| {
+            event.event_type == engine_types::DEFINITION_MIGRATED
+                && !event.data.contains_key(adoption::DIGEST)
+        });
+        for event in adoptions {
+            let Some(version) = event.data.get(adoption::VERSION) else { continue };
+            if let Err(NotUsable::Changed { pin }) =
+                self.inner.definitions.for_new_case(&format!("{workflow}@{version}"))
+            {
+                return Err(RecordError::WorkflowChanged { pin });
+            }
+        }
+        Ok(())
+    }
+
+    /// The definitions that a decision adopts.
+    fn adopted_in(&self, decision: &Decision) -> Vec<Arc<Definition>> {
+        let digests = decision.events.iter().filter_map(adopted_by);
+        digests.filter_map(|digest| self.inner.definitions.by_digest(digest)).collect()
+    }
+
+    /// Has the store keep definitions before the first event under them is stored.
+    async fn keep(&self, definitions: Vec<Arc<Definition>>) -> Result<(), ReadError> {
+        let engine = self.clone();
+        blocking(move || {
+            let _one_at_a_time = engine.inner.opening.lock().unwrap_or_else(PoisonError::into_inner);
+            let store = engine.store().as_ref();
+            definitions.iter().try_for_each(|definition| engine.inner.definitions.keep(store, definition))
+        })
+        .await
     }
 
     fn decide(
@@ -667,6 +728,7 @@ impl Engine {
             }
         };
         let (version, status) = (before.state.version(), before.state.status().clone());
+        let under = Arc::clone(before.state.definition());
         let fallback = appended.replayed.then(|| Arc::clone(&before.state));
         drop(before);
         let first =
@@ -676,7 +738,7 @@ impl Engine {
             None => slot.evolve(version, &batch.decision.events, first, leaf),
         };
         let changed = match &after {
-            Some(after) => telling::changes(after.definition(), &status, after.status()),
+            Some(after) => telling::changes((&under, &status), (after.definition(), after.status())),
             None => Vec::new(),
         };
         Ok(told(batch.decision, after.as_deref(), changed, Some(&appended)))
@@ -738,7 +800,8 @@ impl Engine {
         })?;
         let before = whole.known_when(|event| event.version.0 < first);
         let after = whole.known_when(|event| event.version <= appended.last_version);
-        let changed = telling::changes(whole.definition(), before.status(), after.status());
+        let changed =
+            telling::changes((before.definition(), before.status()), (after.definition(), after.status()));
         let last_proposed =
             events.iter().rev().find(|event| event.causation_id.is_none()).map(|event| event.id);
         let last_proposed = last_proposed.unwrap_or(events[0].id);
@@ -769,7 +832,8 @@ fn would_be(before: &CaseState, decision: Decision) -> Recorded {
     for event in &decision.events {
         after.evolve(event.clone(), before.position());
     }
-    let changed = telling::changes(before.definition(), before.status(), after.status());
+    let changed =
+        telling::changes((before.definition(), before.status()), (after.definition(), after.status()));
     told(decision, Some(&after), changed, None)
 }
 

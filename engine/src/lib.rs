@@ -53,5 +53,6 @@ pub mod projection;
 pub mod spelling;
 pub mod store;
 pub mod subscription;
+pub mod trial;
 pub mod verify;
 pub mod workflows;

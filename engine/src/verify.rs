@@ -5,7 +5,6 @@
 //! reads are answered from, byte by byte against the archive. Then every case: its timeline judged under its definition.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 
@@ -231,12 +230,20 @@ impl Verifier<'_> {
                 let found = format!("{} under {}", event.proposed.event_type, event.definition);
                 wrong.push(("definition", "case-opened under a definition that is kept".into(), found));
             }
+        } else if event.proposed.event_type == engine_types::DEFINITION_MIGRATED {
+            let adopted = self.engine.definition_of(event).filter(|known| known.pin() == event.definition);
+            if adopted.is_none_or(|adopted| !follows(&adopted.name, adopted.version, &definition)) {
+                let expected = format!("a later version of {definition}, kept under its digest");
+                wrong.push(("definition", expected, event.definition.clone()));
+            }
         } else if event.definition != definition {
             wrong.push(("definition", definition.clone(), event.definition.clone()));
         }
         for (check, expected, found) in wrong {
             self.find(check, stored.position, Some(event.case.clone()), stored.version, &expected, found);
         }
+        let is_adoption = event.proposed.event_type == engine_types::DEFINITION_MIGRATED;
+        let definition = if is_adoption { event.definition.clone() } else { definition };
         let chain = Chain { version: event.version, leaf, reference, definition };
         self.chains.insert(event.case_id, chain);
     }
@@ -350,15 +357,22 @@ fn judge_case(engine: &Engine, case_id: CaseId) -> Vec<Finding> {
 
 /// Events that may not stand at their place, and whose loss no override accepts; corrections and annulments against a rule.
 fn unexcused(state: &CaseState) -> Vec<(&RecordedEvent, Vec<String>)> {
+    let mut found = unaccepted(state);
+    found.extend(notes_against_a_rule(state));
+    found
+}
+
+/// Events that may not stand at their place, and whose loss no override accepts; those before a mapping of states by the
+/// definition of then.
+fn unaccepted(state: &CaseState) -> Vec<(&RecordedEvent, Vec<String>)> {
     let definition = state.definition();
     let log = || state.log().iter().map(AsRef::as_ref);
     let words = |reasons: Vec<Reason>| reasons.into_iter().map(|reason| reason.message).collect();
-    let mut found: Vec<(&RecordedEvent, Vec<String>)> = Vec::new();
+    let mut found = state.earlier().map(|earlier| unaccepted(&earlier.case)).unwrap_or_default();
     let fallen = fallen(state);
     if !fallen.is_empty() {
         let ids = fallen.iter().map(|(event, _)| event.id()).collect();
-        let opening = CaseState::before_opening(Arc::clone(definition));
-        let takers = takers(&opening, log(), &ids);
+        let takers = takers(&state.untold(), log(), &ids);
         for (event, judgement) in &fallen {
             let is_accepted =
                 takers.get(&event.id()).is_some_and(|taker| accepts(definition, event.id(), taker, log()));
@@ -368,22 +382,25 @@ fn unexcused(state: &CaseState) -> Vec<(&RecordedEvent, Vec<String>)> {
             }
         }
     }
-    found.extend(notes_against_a_rule(state));
     found
 }
 
-/// Corrections and annulments that their recorder was not to make, as the case stood when they were recorded.
+/// Corrections, annulments and adoptions that their recorder was not to make, as the case stood when they were recorded.
 fn notes_against_a_rule(state: &CaseState) -> Vec<(&RecordedEvent, Vec<String>)> {
-    let definition = state.definition();
     let mut found = Vec::new();
-    let is_note = |name: &str| matches!(name, engine_types::EVENT_CORRECTED | engine_types::EVENT_ANNULLED);
+    let is_note = |name: &str| {
+        matches!(
+            name,
+            engine_types::EVENT_CORRECTED | engine_types::EVENT_ANNULLED | engine_types::DEFINITION_MIGRATED
+        )
+    };
     if !state.log().iter().any(|event| is_note(&event.proposed.event_type)) {
         return found;
     }
-    let mut known = CaseState::before_opening(Arc::clone(definition));
+    let mut known = state.untold();
     for event in state.log() {
         if is_note(&event.proposed.event_type) {
-            let against = against_note(definition, known.status(), event);
+            let against = against_note(known.definition(), known.status(), event);
             if !against.is_empty() {
                 found.push((event.as_ref(), against.into_iter().map(|reason| reason.message).collect()));
             }
@@ -391,6 +408,13 @@ fn notes_against_a_rule(state: &CaseState) -> Vec<(&RecordedEvent, Vec<String>)>
         known.evolve(event.as_ref().clone(), Position(0));
     }
     found
+}
+
+/// Whether a version of a workflow comes after the one that a pin names.
+fn follows(name: &str, version: u32, pin: &str) -> bool {
+    pin.split_once('@').is_some_and(|(before, number)| {
+        before == name && number.parse::<u32>().is_ok_and(|number| number < version)
+    })
 }
 
 fn cores() -> usize {

@@ -16,8 +16,18 @@ use super::page::Page;
 
 /// The engine over the cases that there are.
 pub(super) fn existing(globals: &Globals, page: &mut Page) -> Result<Engine, Failure> {
+    existing_with(globals, None, page)
+}
+
+/// As [`existing`], with one more definition where one is given.
+pub(super) fn existing_with(
+    globals: &Globals,
+    more: Option<Definition>,
+    page: &mut Page,
+) -> Result<Engine, Failure> {
     check_there(&globals.data)?;
-    let definitions = definition::all(&globals.workflow_dir, page)?;
+    let mut definitions = definition::all(&globals.workflow_dir, page)?;
+    definitions.extend(more);
     let store = SledStore::open(&globals.data, SledOptions::default()).map_err(|error| unopened(&error))?;
     over(store, definitions, page)
 }

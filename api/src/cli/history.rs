@@ -160,9 +160,14 @@ pub(super) fn head_words(entry: &HistoryEntry, titles: &Titles) -> String {
     format!("{title}{about}{when}")
 }
 
-/// Notes about other events have no date of their own.
+/// Notes about other events, or about the case's definition, have no date of their own.
 fn is_note(said: &ProposedEvent) -> bool {
-    let notes = [engine_types::BREACH_NOTED, engine_types::EVENT_CORRECTED, engine_types::EVENT_ANNULLED];
+    let notes = [
+        engine_types::BREACH_NOTED,
+        engine_types::EVENT_CORRECTED,
+        engine_types::EVENT_ANNULLED,
+        engine_types::DEFINITION_MIGRATED,
+    ];
     notes.contains(&said.event_type.as_str())
 }
 
@@ -211,6 +216,10 @@ pub(super) fn payload_words(said: &ProposedEvent, history: &[HistoryEntry]) -> S
         }
         engine_types::EVENT_ANNULLED => {
             format!("{} did not happen. Reason: {}", mentioned(text("annuls"), history), text("reason"))
+        }
+        engine_types::DEFINITION_MIGRATED => {
+            let version = said.data.get("version").map(Value::to_string).unwrap_or_default();
+            format!("Under {}@{version} from here on. Reason: {}", text("workflow"), text("reason"))
         }
         engine_types::CASE_OPENED => {
             let mut told = said.data.clone();

@@ -18,6 +18,7 @@ mod folder;
 mod history;
 mod import;
 mod man;
+mod migrate;
 mod next;
 mod open;
 mod page;
@@ -31,6 +32,7 @@ mod status;
 mod workflow;
 mod workflow_diff;
 mod workflow_test;
+mod workflow_trial;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -124,6 +126,8 @@ enum Command {
     Correct(correct::CorrectArgs),
     /// Say that a recorded event did not happen; it stays in the history, struck through
     Annul(annul::AnnulArgs),
+    /// Bring a case under a later version of its workflow, if its history is legal there
+    Migrate(migrate::MigrateArgs),
     /// Record event files: a case's lines together or not at all, and only once
     Import(import::ImportArgs),
     /// List cases
@@ -194,6 +198,7 @@ async fn perform(command: Command, globals: &Globals, page: &mut Page) -> Result
         Command::Record(args) => Box::pin(record::run(args, globals, page)).await,
         Command::Correct(args) => correct::run(args, globals, page).await,
         Command::Annul(args) => annul::run(args, globals, page).await,
+        Command::Migrate(args) => migrate::run(args, globals, page).await,
         Command::Import(args) => Box::pin(import::run(args, globals, page)).await,
         Command::Cases(args) => cases::run(args, globals, page).await,
         Command::Status(args) => status::run(args, globals, page).await,

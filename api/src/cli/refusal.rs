@@ -217,6 +217,9 @@ fn tell_footing(refusal: &Refusal, titles: &Titles, page: &mut Page) -> Result<(
     if refusal.loses_footing.is_empty() {
         return Ok(());
     }
+    if refusal.event_type == engine_types::DEFINITION_MIGRATED {
+        return tell_illegal(refusal, titles, page);
+    }
     let count = count_of(refusal.loses_footing.len(), "later event", "later events");
     page.heading(&format!("It would take the ground from {count}"))?;
     for event in &refusal.loses_footing {
@@ -229,6 +232,17 @@ fn tell_footing(refusal: &Refusal, titles: &Titles, page: &mut Page) -> Result<(
         "Annul them first, or repeat with --override AUTHORITY --reason TEXT: the case then says that it is \
          inconsistent, and names them, until that is resolved.",
     )
+}
+
+/// Of a version that a case may not adopt: what of the case's history it cannot follow.
+fn tell_illegal(refusal: &Refusal, titles: &Titles, page: &mut Page) -> Result<(), Failure> {
+    page.heading("What that version would not accept")?;
+    for event in &refusal.loses_footing {
+        let reason = event.reasons.first().map_or("", |reason| reason.message.as_str());
+        let name = titles.event(&event.event_type);
+        page.item(2, "•", &format!("event {}, {name}: {}.", event.version, unstopped(reason)))?;
+    }
+    Ok(())
 }
 
 fn tell_override(refusal: &Refusal, titles: &Titles, page: &mut Page) -> Result<(), Failure> {
@@ -253,6 +267,7 @@ fn who_may_override<'d>(refusal: &Refusal, definition: &'d Definition) -> Vec<&'
     let gives_way =
         |reason: &Reason| matches!(reason.class, RuleClass::Logical | RuleClass::Gap) && reason.rule != SCOPE;
     let is_possible = refusal.event_type != engine_types::GAP_DECLARED
+        && refusal.event_type != engine_types::DEFINITION_MIGRATED
         && refusal.loses_footing.is_empty()
         && !refusal.reasons.is_empty()
         && refusal.reasons.iter().all(gives_way);

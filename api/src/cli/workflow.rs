@@ -13,7 +13,7 @@ use super::answer::{Failure, Trouble};
 use super::page::{Page, bad, dim, good, strong};
 use super::reading::count_of;
 use super::workflow_test::TestArgs;
-use super::{definition, folder, workflow_diff, workflow_test};
+use super::{definition, folder, workflow_diff, workflow_test, workflow_trial};
 
 /// `casebook workflow`
 #[derive(Debug, Subcommand)]
@@ -34,6 +34,8 @@ pub(super) enum WorkflowCommand {
     Diagram(DiagramArgs),
     /// Run the scenarios beside a definition; exit code 9 if one fails
     Test(TestArgs),
+    /// Try a draft on the cases that there are, and write nothing; exit code 9 if it refuses what happened
+    Trial(workflow_trial::TrialArgs),
     /// Compare two definitions: which sequences were lawful and now are not, and the reverse
     #[command(after_help = "Examples:
   casebook workflow diff police-conduct ./police-conduct-draft")]
@@ -106,6 +108,7 @@ pub(super) fn run(command: WorkflowCommand, globals: &Globals, page: &mut Page) 
         WorkflowCommand::Check(args) => check(&args.name, page),
         WorkflowCommand::Diagram(args) => draw(&args, globals, page),
         WorkflowCommand::Test(args) => workflow_test::run(&args, page),
+        WorkflowCommand::Trial(args) => workflow_trial::run(&args, globals, page),
         WorkflowCommand::Diff(args) => compare(&args, globals, page),
     }
 }

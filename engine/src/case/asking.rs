@@ -127,7 +127,7 @@ fn asked(
         }
         let mut after = state.status().clone();
         after.step(definition, &candidate.event);
-        let leads_to = changes(definition, state.status(), &after);
+        let leads_to = changes((definition, state.status()), (definition, &after));
         let breached: Vec<String> =
             judgement.breaches().map(|rule| event_type.rules[rule].id.clone()).collect();
         match may.iter_mut().find(|possible| possible.scope == scope) {

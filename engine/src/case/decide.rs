@@ -9,6 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use super::adoption::obstacles;
 use super::authority::{against_note, override_reason, stands};
 use super::candidate::MissingEvent;
 use super::draft::{Drafting, InvalidEvent, draft};
@@ -100,6 +101,7 @@ pub fn decide(
         overridden: Vec::new(),
         last_proposed: EventId(Uuid::nil()),
         several: proposals.len() > 1,
+        adopted: false,
     };
     for (index, proposal) in proposals.iter().enumerate() {
         decider.admit(index, proposal)?;
@@ -120,6 +122,8 @@ struct Decider<'a, 'm> {
     overridden: Vec<EventId>,
     last_proposed: EventId,
     several: bool,
+    /// The case comes under another version in this batch.
+    adopted: bool,
 }
 
 /// A proposal at its place.
@@ -135,7 +139,7 @@ impl Decider<'_, '_> {
     }
 
     fn definition(&self) -> Arc<Definition> {
-        Arc::clone(self.before.definition())
+        Arc::clone(self.state().definition())
     }
 
     fn admit(&mut self, index: usize, proposal: &ProposedEvent) -> Result<(), NotDecided> {
@@ -144,8 +148,43 @@ impl Decider<'_, '_> {
         self.last_proposed = event.id;
         match event.proposed.event_type.as_str() {
             engine_types::EVENT_CORRECTED | engine_types::EVENT_ANNULLED => self.admit_note(index, event),
+            engine_types::DEFINITION_MIGRATED => self.admit_adoption(index, event),
             _ => self.admit_event(index, event),
         }
+    }
+
+    /// Another version of the definition: the history has to be legal under it, or its states mapped by it.
+    fn admit_adoption(&mut self, index: usize, event: RecordedEvent) -> Result<(), NotDecided> {
+        let (before, definition) = (self.state(), self.definition());
+        let against = against_note(&definition, before.status(), &event);
+        if !against.is_empty() {
+            return Err(self.refuse_plainly(index, &event, against));
+        }
+        let mut after = before.clone();
+        after.evolve(event.clone(), before.position());
+        let mapping = after.definition().migration_from(definition.version);
+        let found = obstacles(before, &after, mapping);
+        if !found.is_empty() {
+            let message = format!(
+                "under {} {}, so the case stays under {}",
+                after.definition().pin(),
+                found.in_words(),
+                definition.pin()
+            );
+            let mut reasons = vec![plain("engine:adoption", RuleClass::Logical, message)];
+            reasons.extend(found.states);
+            let mut refusal = refuse_plainly(&event, self.several.then_some(index), reasons);
+            refusal.loses_footing = found.events;
+            refusal.path_note = Some(
+                "a version may say what earlier states become with `migrates-from`; then the history is not read anew"
+                    .into(),
+            );
+            return Err(NotDecided::Refused(Box::new(refusal)));
+        }
+        self.adopted = true;
+        self.working = Some(after);
+        self.events.push(event);
+        Ok(())
     }
 
     /// Corrections and annulments: what they do to others is weighed when the batch is complete.
@@ -255,7 +294,8 @@ impl Decider<'_, '_> {
         let proposed = notes::gap(definition, proof, alternatives, previous);
         let next = self.state().version().next();
         let id = EventId((self.drafting.supply.new_id)());
-        self.drafting.record(self.before.definition(), next, proposed, (id, Some(proof.id)))
+        let definition = self.definition();
+        self.drafting.record(&definition, next, proposed, (id, Some(proof.id)))
     }
 
     fn check_override(
@@ -316,7 +356,8 @@ impl Decider<'_, '_> {
     fn breach(&mut self, version: Version, event: &RecordedEvent, reason: &Reason) -> RecordedEvent {
         let proposed = notes::breach(event, reason);
         let id = EventId((self.drafting.supply.new_id)());
-        self.drafting.record(self.before.definition(), version, proposed, (id, Some(event.id)))
+        let definition = self.definition();
+        self.drafting.record(&definition, version, proposed, (id, Some(event.id)))
     }
 
     /// Weighs what the whole batch does to the events that were there before.
@@ -327,7 +368,8 @@ impl Decider<'_, '_> {
             if !lost.is_empty() {
                 self.accept_inconsistency(&definition, lost)?;
             }
-            let lenient = self.drafting.terms.imported || self.drafting.terms.declare_gaps;
+            // A version that is adopted accuses nobody of what was recorded before.
+            let lenient = self.drafting.terms.imported || self.drafting.terms.declare_gaps || self.adopted;
             for (event, reason) in breached.into_iter().filter(|_| !lenient) {
                 let version = self.state().version().next();
                 let breach = self.breach(version, &event, &reason);

@@ -3,6 +3,7 @@
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::adoption::{DIGEST, VERSION, WORKFLOW, bytes_of};
 use super::decide::{CaseName, Supply, Terms};
 use super::effective::{effective, missing_of, target_of};
 use super::event::{Decider, EventId, Payload, ProposedEvent, RecordedEvent, Scope, Version, engine_types};
@@ -65,6 +66,19 @@ impl Drafting<'_, '_> {
     }
 }
 
+/// Why an event that reads like this is no event of the case's definition, whatever its place; `None`: it is one.
+pub(crate) fn misfit(state: &CaseState, name: &str, scope: &Scope, data: &Payload) -> Option<String> {
+    let reader = Reader { index: 0, state, definition: state.definition(), batch: &[] };
+    let fits = reader.event_type(name).and_then(|event_type| {
+        reader.scope(scope, event_type)?;
+        reader.payload(data, event_type)
+    });
+    fits.err().map(|invalid| match invalid.field.as_str() {
+        "type" => format!("there is no event type {name}"),
+        field => format!("{field}: {}", invalid.problem),
+    })
+}
+
 /// Reading one proposal.
 struct Reader<'a> {
     index: usize,
@@ -108,8 +122,14 @@ pub(crate) fn draft(
         reader.links(&mut occurred.before, "occurred.before")?;
     }
     reader.targets(&mut proposed)?;
+    reader.adoption(&mut proposed)?;
     let id = drafting.batch[index].1;
-    let event = drafting.record(definition, state.version().next(), proposed, (id, None));
+    let adopted = proposed.data.get(DIGEST).and_then(Value::as_str);
+    let under = adopted
+        .filter(|_| proposed.event_type == engine_types::DEFINITION_MIGRATED)
+        .and_then(|digest| state.library().by_digest(digest))
+        .unwrap_or(definition);
+    let event = drafting.record(under, state.version().next(), proposed, (id, None));
     let reader = Reader { index, state, definition, batch: &drafting.batch };
     reader.no_contradiction(&event)?;
     Ok(event)
@@ -154,9 +174,7 @@ impl Reader<'_> {
                 format!("{name} is a note that only the engine makes"),
                 "record what happened: where it breaks a rule, the engine notes that itself",
             ),
-            engine_types::DEADLINE_ADJUSTED
-            | engine_types::DEFINITION_MIGRATED
-            | engine_types::PROTECTED_DATA_ERASED => (
+            engine_types::DEADLINE_ADJUSTED | engine_types::PROTECTED_DATA_ERASED => (
                 format!("{name} is reserved: this version of the engine does not carry it out"),
                 "leave it out; the name keeps its place in the format",
             ),
@@ -330,6 +348,8 @@ impl Reader<'_> {
             ))
         } else if matches!(target_type, engine_types::EVENT_ANNULLED | engine_types::BREACH_NOTED) {
             Some(format!("a {target_type} stays as it is"))
+        } else if target_type == engine_types::DEFINITION_MIGRATED {
+            Some("the case has been under that version since; adopt a later one instead".to_owned())
         } else if field == "annuls" && target_type == engine_types::CASE_OPENED {
             Some("the opening of a case cannot be annulled".to_owned())
         } else if field == "corrects" && target_type == engine_types::EVENT_CORRECTED {
@@ -346,6 +366,87 @@ impl Reader<'_> {
         Ok(())
     }
 
+    /// Which definition `definition-migrated` adopts: a later version of the case's own workflow that is known here, named
+    /// in full from here on.
+    fn adoption(&self, proposed: &mut ProposedEvent) -> Result<(), InvalidEvent> {
+        if proposed.event_type != engine_types::DEFINITION_MIGRATED {
+            return Ok(());
+        }
+        let own = self.definition;
+        if proposed.override_given.is_some() {
+            let problem = "no authority helps a case into a version that cannot read it".to_owned();
+            let help =
+                "leave the override out; a version may say what earlier states become with `migrates-from`";
+            return Err(self.invalid("override", problem, Some(help.into())));
+        }
+        if proposed.occurred.is_some() {
+            let problem = "a version is adopted when that is recorded".to_owned();
+            let help = "leave the date out, or tell it in the reason";
+            return Err(self.invalid("occurred", problem, Some(help.into())));
+        }
+        if let Some(named) =
+            proposed.data.get(WORKFLOW).and_then(Value::as_str).filter(|name| *name != own.name)
+        {
+            let problem = format!("the case is under {}, and never comes under {named}", own.pin());
+            let help =
+                "a case adopts later versions of its own workflow only; open another case under the other";
+            return Err(self.invalid("data.workflow", problem, Some(help.into())));
+        }
+        let version = proposed.data.get(VERSION).and_then(Value::as_u64).unwrap_or_default();
+        let wanted = format!("{}@{version}", own.name);
+        if version <= u64::from(own.version) {
+            let (problem, help) = if version == u64::from(own.version) {
+                (format!("the case is under {wanted} already"), "adopt a later version")
+            } else {
+                let problem = format!("the case is under {}, and never goes back to {wanted}", own.pin());
+                (problem, "write what is wanted of the earlier version as a later one")
+            };
+            return Err(self.invalid("data.version", problem, Some(help.into())));
+        }
+        let digest = proposed.data.get(DIGEST).and_then(Value::as_str);
+        let found = self.version_known(version, digest)?;
+        proposed.data.insert(WORKFLOW.to_owned(), Value::String(found.name.clone()));
+        proposed.data.insert(DIGEST.to_owned(), Value::String(found.digest_hex()));
+        Ok(())
+    }
+
+    /// The definition of this version of the case's workflow, and of this digest where one is given.
+    fn version_known(&self, version: u64, digest: Option<&str>) -> Result<&Definition, InvalidEvent> {
+        let name = &self.definition.name;
+        let wanted = format!("{name}@{version}");
+        let known: Vec<_> = self.state.library().of_workflow(name).collect();
+        let of_version: Vec<_> =
+            known.iter().copied().filter(|other| u64::from(other.version) == version).collect();
+        let (field, problem, help) = match (digest, of_version.as_slice()) {
+            (_, []) => {
+                let mut pins: Vec<String> = known.iter().map(|other| other.pin()).collect();
+                pins.dedup();
+                let help = format!(
+                    "known here: {}; name a definition of your own with --workflow-dir PATH",
+                    if pins.is_empty() { self.definition.pin() } else { pins.join(", ") }
+                );
+                ("data.version", format!("there is no {wanted} here"), help)
+            }
+            (None, [only]) => return Ok(only),
+            (None, _) => {
+                let problem = format!("there are several definitions that call themselves {wanted}");
+                let help = "give all but one of them another version, or say which with its digest";
+                ("data.version", problem, help.to_owned())
+            }
+            (Some(digest), several) => {
+                let digest = bytes_of(digest);
+                if let Some(same) = several.iter().find(|other| Some(other.digest) == digest) {
+                    return Ok(same);
+                }
+                let known = several[0].digest_hex();
+                let problem = format!("{wanted} is known here with another content, digest {known}");
+                let help = "a version never changes: give the changed definition the next version";
+                ("data.digest", problem, help.to_owned())
+            }
+        };
+        Err(self.invalid(field, problem, Some(help)))
+    }
+
     /// The event must be valid with its corrected fields, as it would have to be if it were recorded now.
     fn corrected_fields(
         &self,
@@ -353,7 +454,7 @@ impl Reader<'_> {
         proposed: &mut ProposedEvent,
     ) -> Result<(), InvalidEvent> {
         let target_type = self.event_type(&target.proposed.event_type)?;
-        let current = self.state.effective().events.iter().find(|event| event.id() == target.id);
+        let current = self.state.effective_events().into_iter().find(|event| event.id() == target.id);
         let mut data = current.map_or_else(|| target.proposed.data.clone(), |event| event.data().clone());
         let Some(fields) = proposed.data.get_mut("fields").and_then(Value::as_object_mut) else {
             return Err(self.invalid("data.fields", "says nothing to correct".into(), None));

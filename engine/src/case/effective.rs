@@ -138,11 +138,23 @@ pub(crate) struct Effective {
     pub(crate) open_gaps: Vec<Arc<EffectiveEvent>>,
 }
 
-/// Whether the event is a note about other events rather than a thing that happened: no part of the timeline.
+impl Effective {
+    /// Takes over what is said of events that stand before a mapping of states.
+    pub(crate) fn include(&mut self, earlier: &Self) {
+        self.annulled.extend(&earlier.annulled);
+        self.corrected.extend(earlier.corrected.iter().map(|(id, versions)| (*id, versions.clone())));
+        self.closed_gaps.extend(&earlier.closed_gaps);
+    }
+}
+
+/// Whether the event is a note about other events, or about the case's definition, rather than a thing that happened: no part of the timeline.
 pub(crate) fn is_note(event_type: &str) -> bool {
     matches!(
         event_type,
-        engine_types::EVENT_CORRECTED | engine_types::EVENT_ANNULLED | engine_types::BREACH_NOTED
+        engine_types::EVENT_CORRECTED
+            | engine_types::EVENT_ANNULLED
+            | engine_types::BREACH_NOTED
+            | engine_types::DEFINITION_MIGRATED
     )
 }
 

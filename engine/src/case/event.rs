@@ -235,7 +235,7 @@ pub struct RecordedEvent {
     pub version: Version,
     /// When the engine stored it: RFC 3339, UTC, microseconds.
     pub recorded_at: Timestamp,
-    /// The definition it was judged by, `name@version`.
+    /// The definition it was judged by, `name@version`; of `definition-migrated`, the one adopted.
     pub definition: String,
     /// Leaf hash of the case's previous event, base64; absent on the first.
     pub prev: Option<String>,
@@ -261,7 +261,7 @@ pub mod engine_types {
     pub const BREACH_NOTED: &str = "breach-noted";
     /// Extends, reduces, restarts a deadline or leaves time out of it.
     pub const DEADLINE_ADJUSTED: &str = "deadline-adjusted";
-    /// Moves the case to another definition version.
+    /// Moves the case to a later version of its definition: `data: {workflow, version, digest, reason}`.
     pub const DEFINITION_MIGRATED: &str = "definition-migrated";
     /// Says whose protected data was erased, by whom and on what ground.
     pub const PROTECTED_DATA_ERASED: &str = "protected-data-erased";

@@ -18,24 +18,43 @@ pub(crate) struct Footing {
     pub(crate) breached: Vec<(Arc<RecordedEvent>, Reason)>,
 }
 
+/// An event of a timeline and what was found about it.
+pub(crate) type Judged = (Arc<EffectiveEvent>, Judgement);
+
+/// What stands before an adoption that mapped states is compared by the definition of then.
+fn earlier_footing(before: &CaseState, after: &CaseState) -> Footing {
+    match (before.earlier(), after.earlier()) {
+        (_, None) => Footing { lost: Vec::new(), breached: Vec::new() },
+        (Some(old), Some(new)) if old.ended_by == new.ended_by => footing(&old.case, &new.case),
+        (_, Some(new)) => footing(before, &new.case),
+    }
+}
+
 /// Compares two timelines of one case. What an event's own override sets aside is no footing that it could lose.
 pub(crate) fn footing(before: &CaseState, after: &CaseState) -> Footing {
-    let definition = after.definition();
-    let old: HashMap<EventId, (bool, Judgement)> = before
-        .judgements()
-        .into_iter()
-        .map(|(event, judgement)| (event.id(), (stands(definition, &event, &judgement), judgement)))
+    compare((before, &before.judgements()), (after, &after.judgements()))
+}
+
+/// The same where both timelines have been judged already.
+pub(crate) fn compare(
+    (before, old): (&CaseState, &[Judged]),
+    (after, new): (&CaseState, &[Judged]),
+) -> Footing {
+    let (definition, earlier) = (after.definition(), before.definition());
+    let old: HashMap<EventId, (bool, &Judgement)> = old
+        .iter()
+        .map(|(event, judgement)| (event.id(), (stands(earlier, event, judgement), judgement)))
         .collect();
-    let mut footing = Footing { lost: Vec::new(), breached: Vec::new() };
-    for (event, judgement) in after.judgements() {
+    let mut footing = earlier_footing(before, after);
+    for (event, judgement) in new {
         let previous = old.get(&event.id());
         let stood = previous.is_none_or(|(stood, _)| *stood);
         let status = || after.status_before(event.id());
-        if stood && !stands(definition, &event, &judgement) {
+        if stood && !stands(definition, event, judgement) {
             let lost = LosesFooting {
                 version: event.version(),
                 event_type: event.recorded.proposed.event_type.clone(),
-                reasons: reasons(after, &event, &judgement),
+                reasons: reasons(after, event, judgement),
             };
             footing.lost.push((event.id(), lost));
         }
@@ -45,7 +64,7 @@ pub(crate) fn footing(before: &CaseState, after: &CaseState) -> Footing {
         }
         let newly = judgement.unmet.iter().filter(|unmet| !unmet.blocks() && !previous.unmet.contains(unmet));
         for unmet in newly {
-            let reason = explain(definition, &status(), &Question::about(&event), unmet);
+            let reason = explain(definition, &status(), &Question::about(event), unmet);
             footing.breached.push((Arc::clone(&event.recorded), reason));
         }
     }
@@ -77,11 +96,11 @@ pub(crate) fn takers<'e>(
     recorded: impl IntoIterator<Item = &'e RecordedEvent>,
     fallen: &HashSet<EventId>,
 ) -> HashMap<EventId, &'e RecordedEvent> {
-    let definition = before.definition();
     let mut state = before.clone();
     let judged = |state: &CaseState| -> HashMap<EventId, bool> {
         let mut judged = state.judgements();
         judged.retain(|(event, _)| fallen.contains(&event.id()));
+        let definition = state.definition();
         judged.iter().map(|(event, judgement)| (event.id(), stands(definition, event, judgement))).collect()
     };
     let mut standing = judged(&state);
@@ -90,6 +109,7 @@ pub(crate) fn takers<'e>(
         // What joins the end changes nothing for the others.
         let now = match state.at_end(event) {
             Some(plain) if fallen.contains(&event.id) => {
+                let definition = state.definition();
                 let judgement = judge(definition, state.status(), &Question::about(&plain));
                 let mut now = standing.clone();
                 now.insert(event.id, stands(definition, &plain, &judgement));

@@ -1,5 +1,6 @@
 //! A case: what has happened.
 
+pub mod adoption;
 pub mod asking;
 pub(crate) mod authority;
 pub(crate) mod candidate;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::adoption::{Adoption, Earlier, Library, adoptions, notes_about};
 use super::effective::{Effective, EffectiveEvent, closes_any, effective, is_note};
 use super::event::{EventId, Position, RecordedEvent, Version, engine_types};
 use super::judge::{Judgement, Question, judge};
@@ -10,10 +11,15 @@ use super::status::Status;
 use super::timeline::Timeline;
 use crate::definition::Definition;
 
-/// Everything that is known of one case: a pure function of its log and its definition.
+/// Everything that is known of one case: a pure function of its log and the definitions that the log names.
 #[derive(Debug, Clone)]
 pub struct CaseState {
+    /// The definition that the case is under now.
     definition: Arc<Definition>,
+    opened_under: Arc<Definition>,
+    library: Library,
+    /// What stands before an adoption that mapped states; timeline and status are of what was recorded since.
+    earlier: Option<Arc<Earlier>>,
     log: Vec<Arc<RecordedEvent>>,
     positions: Vec<Position>,
     effective: Arc<Effective>,
@@ -27,7 +33,10 @@ impl CaseState {
     pub fn before_opening(definition: Arc<Definition>) -> Self {
         let status = Status::before_opening(&definition);
         Self {
+            opened_under: Arc::clone(&definition),
             definition,
+            library: Library::default(),
+            earlier: None,
             log: Vec::new(),
             positions: Vec::new(),
             effective: Arc::default(),
@@ -36,13 +45,29 @@ impl CaseState {
         }
     }
 
-    /// The case that this log tells, in one pass.
+    /// The same case, with the definitions that later events of it may adopt.
+    #[must_use]
+    pub fn knowing(self, library: Library) -> Self {
+        Self { library, ..self }
+    }
+
+    /// The case that this log tells, in one pass. For a log that adopts another version see [`CaseState::replay_with`].
     #[must_use]
     pub fn replay(
         definition: Arc<Definition>,
         events: impl IntoIterator<Item = (Position, RecordedEvent)>,
     ) -> Self {
-        let mut state = Self::before_opening(definition);
+        Self::replay_with(definition, Library::default(), events)
+    }
+
+    /// The case that this log tells: opened under the definition, the versions that it adopted taken from the library.
+    #[must_use]
+    pub fn replay_with(
+        definition: Arc<Definition>,
+        library: Library,
+        events: impl IntoIterator<Item = (Position, RecordedEvent)>,
+    ) -> Self {
+        let mut state = Self::before_opening(definition).knowing(library);
         for (position, event) in events {
             state.positions.push(position);
             state.log.push(Arc::new(event));
@@ -65,6 +90,7 @@ impl CaseState {
     fn try_append(&mut self, event: &Arc<RecordedEvent>) -> bool {
         let event_type = &event.proposed.event_type;
         if is_note(event_type) {
+            // A correction, an annulment, another version of the definition: the case is read anew.
             return event_type == engine_types::BREACH_NOTED;
         }
         if event_type == engine_types::GAP_DECLARED || closes_any(&self.definition, &self.effective, event) {
@@ -81,12 +107,82 @@ impl CaseState {
     }
 
     fn compute(&mut self) {
-        self.effective = Arc::new(effective(&self.definition, &self.log));
+        let adopted = adoptions(&self.opened_under, &self.log, &self.library);
+        let last = adopted.last().map_or(&self.opened_under, |adoption| &adoption.definition);
+        self.definition = Arc::clone(last);
+        let mapped = adopted.iter().rposition(|adoption| adoption.mapping().is_some());
+        self.earlier = mapped.map(|index| Arc::new(self.earlier_part(&adopted[index..])));
+        let since = mapped.map_or(0, |index| adopted[index].at);
+        let mut read = effective(&self.definition, &self.log[since..]);
+        if let Some(earlier) = &self.earlier {
+            read.include(earlier.case.effective());
+        }
+        self.effective = Arc::new(read);
         self.timeline = Timeline::of(&self.effective.events);
         self.status = self.fold(&self.timeline);
     }
 
-    /// The definition that the case is pinned to.
+    /// The case before an adoption that mapped its states, the first of these.
+    fn earlier_part(&self, adopted: &[Adoption]) -> Earlier {
+        let at = adopted[0].at;
+        let (before, since) = self.log.split_at(at);
+        let mut case = Self::before_opening(Arc::clone(&self.opened_under)).knowing(self.library.clone());
+        let kept = (0..at).chain(notes_about(before, since).into_iter().map(|index| at + index));
+        (case.log, case.positions) =
+            kept.map(|index| (Arc::clone(&self.log[index]), self.positions[index])).unzip();
+        case.compute();
+        Earlier::of(case, &self.log[at], adopted)
+    }
+
+    /// What stands before an adoption that mapped states.
+    pub(crate) fn earlier(&self) -> Option<&Earlier> {
+        self.earlier.as_deref()
+    }
+
+    /// The effective events of the whole case in the order in which they happened, those before a mapping first.
+    pub(crate) fn told(&self) -> Vec<&Arc<EffectiveEvent>> {
+        let mut told = self.earlier().map(|earlier| earlier.case.told()).unwrap_or_default();
+        told.extend(self.timeline.places().iter().map(|placed| &placed.event));
+        told
+    }
+
+    /// The effective events of the whole case in record order.
+    pub(crate) fn effective_events(&self) -> Vec<&Arc<EffectiveEvent>> {
+        let mut events = self.earlier().map(|earlier| earlier.case.effective_events()).unwrap_or_default();
+        events.extend(&self.effective.events);
+        events
+    }
+
+    /// The case before anything was recorded, ready to hear its log again.
+    pub(crate) fn untold(&self) -> Self {
+        Self::before_opening(Arc::clone(&self.opened_under)).knowing(self.library.clone())
+    }
+
+    /// The definitions that the case's log may name.
+    pub(crate) fn library(&self) -> &Library {
+        &self.library
+    }
+
+    /// The definition that an event was recorded under; the present one where it is not known.
+    pub(crate) fn definition_for(&self, event: &RecordedEvent) -> &Arc<Definition> {
+        if event.definition == self.definition.pin() {
+            return &self.definition;
+        }
+        let opened = Some(&self.opened_under).filter(|opened| opened.pin() == event.definition);
+        opened.or_else(|| self.library.pinned(&event.definition)).unwrap_or(&self.definition)
+    }
+
+    /// The same log, as it would read had the case been under this definition from its opening. Nothing is adopted.
+    #[must_use]
+    pub fn read_under(&self, definition: Arc<Definition>) -> Self {
+        let mut state = Self::before_opening(definition);
+        state.log.clone_from(&self.log);
+        state.positions.clone_from(&self.positions);
+        state.compute();
+        state
+    }
+
+    /// The definition that the case is under: the one it was opened under, or the last it adopted.
     #[must_use]
     pub fn definition(&self) -> &Arc<Definition> {
         &self.definition
@@ -150,7 +246,7 @@ impl CaseState {
     /// The case as the record told it when these events, and no others, had been recorded.
     #[must_use]
     pub fn known_when(&self, recorded: impl Fn(&RecordedEvent) -> bool) -> Self {
-        let mut state = Self::before_opening(Arc::clone(&self.definition));
+        let mut state = self.untold();
         let kept = self.log.iter().zip(&self.positions).filter(|(event, _)| recorded(event));
         (state.log, state.positions) = kept.map(|(event, position)| (Arc::clone(event), *position)).unzip();
         state.compute();
@@ -160,6 +256,11 @@ impl CaseState {
     /// The case as it stood in the world at the end of a day, and the events that only may have happened by then.
     #[must_use]
     pub fn as_at(&self, day: Day) -> (Self, std::collections::HashSet<EventId>) {
+        if let Some(earlier) = self.earlier().filter(|earlier| earlier.until.is_some_and(|until| day < until))
+        {
+            let (case, uncertain) = earlier.case.as_at(day);
+            return (Self { log: self.log.clone(), positions: self.positions.clone(), ..case }, uncertain);
+        }
         let (timeline, uncertain) = self.timeline.cut_at(day);
         let status = self.fold(&timeline);
         (Self { timeline, status, ..self.clone() }, uncertain)
@@ -218,9 +319,12 @@ impl CaseState {
         status
     }
 
-    /// The status before the first event of the timeline. It knows who corrects and annuls: notes have no place there.
+    /// The status before the first event of the timeline: before the opening, or with the states that an adoption mapped. It knows who corrects and annuls: notes have no place there.
     pub(crate) fn before_first(&self) -> Status {
-        let mut status = Status::before_opening(&self.definition);
+        let mut status = match &self.earlier {
+            Some(earlier) => earlier.start.clone(),
+            None => Status::before_opening(&self.definition),
+        };
         let notes = self.log.iter().map(AsRef::as_ref).filter(|event: &&RecordedEvent| {
             let name = event.proposed.event_type.as_str();
             matches!(name, engine_types::EVENT_CORRECTED | engine_types::EVENT_ANNULLED)

@@ -10,8 +10,8 @@ use super::event::{Payload, RecordedEvent, Scope, Version};
 use crate::definition::condition::{Cause, EntityId, EventFacts};
 use crate::definition::engine_events::ORIGINALLY_RECORDED_AT;
 use crate::definition::{
-    Branch, Definition, DerivedId, EventTypeId, Introduction, KindId, OverlayId, Ownership, StateId, Strand,
-    StrandId,
+    Branch, Definition, DerivedId, EventTypeId, Introduction, KindId, OverlayId, Ownership, StateId,
+    StateMapping, Strand, StrandId,
 };
 
 /// Every strand's state, every entity, and what has happened, at one point of a timeline.
@@ -376,6 +376,109 @@ impl Status {
         }
         false
     }
+}
+
+/// What a status holds and another version of the definition has no place for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Stranded {
+    /// A state that the version neither has nor maps.
+    State { strand: StrandId, entity: Option<Arc<str>>, state: StateId },
+    /// An entity of a kind that the version does not have.
+    Entity { kind: KindId, id: Arc<str> },
+}
+
+impl Status {
+    /// The same facts in the terms of another version: states as mapped, or by the same name, and what has no place there.
+    ///
+    /// Total: a state without a place is left out, as is an entity with everything below it.
+    pub(crate) fn carried_over(
+        &self,
+        old: &Definition,
+        new: &Definition,
+        mapping: Option<&StateMapping>,
+    ) -> (Self, Vec<Stranded>) {
+        let mut stranded = Vec::new();
+        let mut places: Vec<Option<EntityId>> = Vec::new();
+        let mut entities: Vec<Arc<Entity>> = Vec::new();
+        for entity in &self.entities {
+            let kind = entity.kind.map(|kind| new.kind(&old.kinds[kind.index()].name));
+            let parent = entity.parent.map(|parent| places[parent.0 as usize]);
+            if kind == Some(None) || parent == Some(None) {
+                let named = entity.kind.map(|kind| Stranded::Entity { kind, id: Arc::clone(&entity.id) });
+                stranded.extend(named);
+                places.push(None);
+                continue;
+            }
+            let kind = kind.flatten();
+            let mut strands = starting_strands(new, kind, entity.introduced_by);
+            for at in &entity.strands {
+                carry_strand((old, new), mapping, entity, at, &mut strands, &mut stranded);
+            }
+            places.push(Some(EntityId(u32::try_from(entities.len()).unwrap_or(u32::MAX))));
+            entities.push(Arc::new(Entity {
+                kind,
+                parent: parent.flatten(),
+                strands,
+                happened: carried_events(old, new, &entity.happened),
+                ..entity.as_ref().clone()
+            }));
+        }
+        let (people, noted_by) = (Arc::clone(&self.people), Arc::clone(&self.noted_by));
+        (Self { entities, people, noted_by }, stranded)
+    }
+}
+
+/// Moves one strand's state to where it belongs under another version; a strand that the version dropped is left behind.
+fn carry_strand(
+    (old, new): (&Definition, &Definition),
+    mapping: Option<&StateMapping>,
+    entity: &Entity,
+    at: &StrandState,
+    strands: &mut [StrandState],
+    stranded: &mut Vec<Stranded>,
+) {
+    let machine = &old.strands[at.strand.index()];
+    let Some(place) = strands.iter_mut().find(|place| new.strands[place.strand.index()].name == machine.name)
+    else {
+        return;
+    };
+    let target = &new.strands[place.strand.index()];
+    place.since = at.since;
+    place.state = at.state.and_then(|state| {
+        let name = &machine.states[state.index()].name;
+        let mapped = mapping.and_then(|mapping| mapping.state(place.strand, name));
+        let found = mapped.or_else(|| target.state(name));
+        if found.is_none() {
+            let entity = entity.kind.map(|_| Arc::clone(&entity.id));
+            stranded.push(Stranded::State { strand: at.strand, entity, state });
+        }
+        found
+    });
+    for (index, overlay) in machine.overlays.iter().enumerate() {
+        if at.overlays & (1 << index) != 0
+            && let Some(kept) = target.overlays.iter().position(|other| other.name == overlay.name)
+        {
+            place.overlays |= 1 << kept;
+        }
+    }
+}
+
+/// What has happened, by the event types of another version; types that it does not have are left out.
+fn carried_events(
+    old: &Definition,
+    new: &Definition,
+    happened: &[(EventTypeId, Happened)],
+) -> Vec<(EventTypeId, Happened)> {
+    let mut carried: Vec<(EventTypeId, Happened)> = happened
+        .iter()
+        .filter_map(|(event, happened)| {
+            let event_type = new.event(&old.event_type(*event).name)?;
+            let last = Arc::new(EffectiveEvent { event_type, ..happened.last.as_ref().clone() });
+            Some((event_type, Happened { count: happened.count, last }))
+        })
+        .collect();
+    carried.sort_by_key(|(event, _)| *event);
+    carried
 }
 
 impl Entity {

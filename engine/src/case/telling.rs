@@ -64,21 +64,18 @@ pub fn status(state: &CaseState, asked: Cut) -> StatusReading {
         gaps: gaps(&state),
         overrides: overrides(&state),
         uncertain: state
-            .timeline()
-            .places()
-            .iter()
-            .filter(|placed| uncertain.contains(&placed.event.id()))
-            .map(|placed| mention(&placed.event.recorded, None))
+            .told()
+            .into_iter()
+            .filter(|event| uncertain.contains(&event.id()))
+            .map(|event| mention(&event.recorded, None))
             .collect(),
     }
 }
 
 fn title(state: &CaseState) -> Option<String> {
     let opening = state
-        .timeline()
-        .places()
-        .iter()
-        .map(|placed| &placed.event)
+        .told()
+        .into_iter()
         .find(|event| event.recorded.proposed.event_type == engine_types::CASE_OPENED)?;
     opening.data().get("title").and_then(Value::as_str).map(str::to_owned)
 }
@@ -169,7 +166,7 @@ fn entities(definition: &Definition, status: &Status) -> Vec<EntityReading> {
 
 /// The events of the timeline: under an `as at` cut, only those that may have happened by then.
 fn told_by(state: &CaseState) -> HashSet<EventId> {
-    state.timeline().places().iter().map(|placed| placed.event.id()).collect()
+    state.told().into_iter().map(|event| event.id()).collect()
 }
 
 /// The breaches noted; each says whether the case as it reads now still shows it.
@@ -187,10 +184,20 @@ fn breaches(state: &CaseState) -> Vec<BreachReading> {
             let mut reading = breach(state, note);
             let about = target_of(note, "event");
             reading.ground_gone = about
-                .is_none_or(|event| standing.get(&event).is_none_or(|rules| !rules.contains(&reading.rule)));
+                .is_none_or(|event| standing.get(&event).is_none_or(|rules| !rules.contains(&reading.rule)))
+                && !(about.is_some_and(|event| told.contains(&event))
+                    && is_of_another_version(state, note, &reading.rule));
             reading
         })
         .collect()
+}
+
+/// Whether the rule was one of a version that the case has left, and the present one has none of its name: a version that
+/// drops a rule takes no breach back.
+fn is_of_another_version(state: &CaseState, note: &RecordedEvent, rule: &str) -> bool {
+    let definition = state.definition();
+    note.definition != definition.pin()
+        && !definition.events.iter().flat_map(|event| &event.rules).any(|known| known.id == rule)
 }
 
 /// A `breach-noted` event as people read it.
@@ -209,17 +216,17 @@ pub(crate) fn breach(state: &CaseState, note: &RecordedEvent) -> BreachReading {
 
 fn unmet_compliance(state: &CaseState) -> HashMap<EventId, Vec<String>> {
     let definition = state.definition();
+    let earlier = state.earlier().map(|earlier| unmet_compliance(&earlier.case)).unwrap_or_default();
     let judgements = state.judgements().into_iter();
-    judgements
-        .map(|(event, judgement)| {
-            let rules = &definition.event_type(event.event_type).rules;
-            let ids = judgement.unmet.iter().filter_map(|unmet| match unmet {
-                Unmet::Rule { index, .. } => Some(rules[*index].id.clone()),
-                _ => None,
-            });
-            (event.id(), ids.collect())
-        })
-        .collect()
+    let own = judgements.map(|(event, judgement)| {
+        let rules = &definition.event_type(event.event_type).rules;
+        let ids = judgement.unmet.iter().filter_map(|unmet| match unmet {
+            Unmet::Rule { index, .. } => Some(rules[*index].id.clone()),
+            _ => None,
+        });
+        (event.id(), ids.collect())
+    });
+    earlier.into_iter().chain(own).collect()
 }
 
 /// The gaps declared, with the event that closed each.
@@ -260,7 +267,8 @@ pub(crate) fn gap(event: &RecordedEvent, closed_by: Option<Version>) -> GapReadi
 
 fn overrides(state: &CaseState) -> Vec<EventMention> {
     let told = told_by(state);
-    let of_timeline: HashSet<EventId> = state.effective().events.iter().map(|event| event.id()).collect();
+    let of_timeline: HashSet<EventId> =
+        state.effective_events().into_iter().map(|event| event.id()).collect();
     state
         .log()
         .iter()
@@ -277,13 +285,12 @@ fn inconsistent(state: &CaseState) -> Vec<EventMention> {
     if !state.log().iter().any(|event| event.proposed.override_given.is_some()) {
         return Vec::new();
     }
-    fallen(state)
-        .into_iter()
-        .map(|(event, judgement)| {
-            let reasons = reasons(state, &event, &judgement).into_iter().map(|reason| reason.message);
-            mention(&event.recorded, Some(reasons.collect::<Vec<_>>().join("; ")))
-        })
-        .collect()
+    let mut found = state.earlier().map(|earlier| inconsistent(&earlier.case)).unwrap_or_default();
+    found.extend(fallen(state).into_iter().map(|(event, judgement)| {
+        let reasons = reasons(state, &event, &judgement).into_iter().map(|reason| reason.message);
+        mention(&event.recorded, Some(reasons.collect::<Vec<_>>().join("; ")))
+    }));
+    found
 }
 
 /// The events, each with what it changed when it came into the record. Under an `as at` cut without those that happened
@@ -292,30 +299,25 @@ fn inconsistent(state: &CaseState) -> Vec<EventMention> {
 pub fn history(state: &CaseState, asked: Cut, positions: &[Position]) -> Vec<HistoryEntry> {
     let (cut, uncertain) = cut(state, asked);
     let later = happened_later(&cut, asked);
-    let definition = cut.definition();
     let effective = cut.effective();
-    let place_of: HashMap<EventId, usize> = cut
-        .timeline()
-        .places()
-        .iter()
-        .enumerate()
-        .map(|(index, placed)| (placed.event.id(), index + 1))
-        .collect();
-    let mut so_far = CaseState::before_opening(Arc::clone(definition));
+    let place_of: HashMap<EventId, usize> =
+        cut.told().into_iter().enumerate().map(|(index, event)| (event.id(), index + 1)).collect();
+    let mut so_far = cut.untold();
     let mut entries = Vec::with_capacity(cut.log().len());
     for event in cut.log() {
-        let before = so_far.status().clone();
-        let last = so_far.timeline().places().len();
+        let (before, under) = (so_far.status().clone(), Arc::clone(so_far.definition()));
+        let last = so_far.told().len();
         let index = usize::try_from(event.version.0).unwrap_or(1).saturating_sub(1);
         let position = positions.get(index).copied().unwrap_or_default();
         so_far.evolve(event.as_ref().clone(), position);
         if later.contains(&event.id) {
             continue;
         }
+        let definition = cut.definition_for(event);
         let event_type = definition.event(&event.proposed.event_type);
         let reads_now =
             effective.corrected.contains_key(&event.id).then(|| reads_now(&cut, event.id)).flatten();
-        let late = so_far.timeline().places().iter().take(last).any(|placed| placed.event.id() == event.id);
+        let late = so_far.told().into_iter().take(last).any(|told| told.id() == event.id);
         entries.push(HistoryEntry {
             position,
             title: event_type.map_or_else(String::new, |id| definition.event_type(id).title.clone()),
@@ -326,7 +328,7 @@ pub fn history(state: &CaseState, asked: Cut, positions: &[Position]) -> Vec<His
             timeline: place_of.get(&event.id).copied(),
             late,
             uncertain: uncertain.contains(&event.id),
-            changed: changes(definition, &before, so_far.status()),
+            changed: changes((&under, &before), (so_far.definition(), so_far.status())),
             event: event.as_ref().clone(),
         });
     }
@@ -339,7 +341,7 @@ fn happened_later(cut: &CaseState, asked: Cut) -> HashSet<EventId> {
     let Some(day) = asked.at else { return later };
     let told = told_by(cut);
     let effective = cut.effective();
-    let of_case: HashSet<EventId> = effective.events.iter().map(|event| event.id()).collect();
+    let of_case: HashSet<EventId> = cut.effective_events().into_iter().map(|event| event.id()).collect();
     for event in cut.log() {
         let closed_by = effective.closed_gaps.get(&event.id).and_then(|version| cut.at_version(*version));
         let target = ["corrects", "annuls", "event"].iter().find_map(|field| target_of(event, field));
@@ -363,7 +365,7 @@ fn happened_later(cut: &CaseState, asked: Cut) -> HashSet<EventId> {
 }
 
 fn reads_now(state: &CaseState, id: EventId) -> Option<Payload> {
-    let event = state.effective().events.iter().find(|event| event.id() == id)?;
+    let event = state.effective_events().into_iter().find(|event| event.id() == id)?;
     let mut fields = event.data().clone();
     let corrections = state.effective().corrected.get(&id)?;
     let is_redated = corrections.iter().filter_map(|version| state.at_version(*version)).any(|correction| {
@@ -425,10 +427,10 @@ fn states_of<'a>(definition: &'a Definition, status: &'a Status) -> Vec<(StrandN
     states
 }
 
-/// What differs between two statuses of one case.
+/// What differs between two statuses of one case, each under its definition.
 #[must_use]
-pub fn changes(definition: &Definition, before: &Status, after: &Status) -> Vec<Change> {
-    let (before, after) = (states_of(definition, before), states_of(definition, after));
+pub fn changes(before: (&Definition, &Status), after: (&Definition, &Status)) -> Vec<Change> {
+    let (before, after) = (states_of(before.0, before.1), states_of(after.0, after.1));
     // An event seldom brings or takes an entity: the same strands stand in the same order then.
     if before.iter().map(|(name, _)| name).eq(after.iter().map(|(name, _)| name)) {
         let pairs = before.iter().zip(&after).filter(|((_, from), (_, to))| from != to);
@@ -447,21 +449,20 @@ pub fn changes(definition: &Definition, before: &Status, after: &Status) -> Vec<
 /// What changed from one reading of a case to another.
 #[must_use]
 pub fn diff(from: &CaseState, to: &CaseState) -> DiffReading {
-    let definition = to.definition();
-    let (old, new) = (entities(definition, from.status()), entities(definition, to.status()));
+    let (old, new) = (entities(from.definition(), from.status()), entities(to.definition(), to.status()));
     let lacks = |list: &[EntityReading], entity: &EntityReading| {
         !list.iter().any(|other| other.kind == entity.kind && other.id == entity.id)
     };
     let (old_breaches, old_gaps) = (breaches(from), gaps(from));
-    let in_from: HashSet<EventId> = from.timeline().places().iter().map(|placed| placed.event.id()).collect();
-    let in_to: HashSet<EventId> = to.timeline().places().iter().map(|placed| placed.event.id()).collect();
+    let in_from = told_by(from);
+    let in_to = told_by(to);
     let mut events: Vec<EventMention> = Vec::new();
     for (state, other, note) in [(to, &in_from, "only in the second"), (from, &in_to, "only in the first")] {
-        let only = state.timeline().places().iter().filter(|placed| !other.contains(&placed.event.id()));
-        events.extend(only.map(|placed| mention(&placed.event.recorded, Some(note.to_owned()))));
+        let only = state.told().into_iter().filter(|event| !other.contains(&event.id()));
+        events.extend(only.map(|event| mention(&event.recorded, Some(note.to_owned()))));
     }
     DiffReading {
-        changed: changes(definition, from.status(), to.status()),
+        changed: changes((from.definition(), from.status()), (to.definition(), to.status())),
         entities_added: new.iter().filter(|entity| lacks(&old, entity)).cloned().collect(),
         entities_removed: old.iter().filter(|entity| lacks(&new, entity)).cloned().collect(),
         breaches_added: breaches(to)

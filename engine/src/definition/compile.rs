@@ -9,7 +9,9 @@ use sha2::{Digest, Sha256};
 use super::problem::{Problem, Problems};
 use super::source::{EntitySource, Source, SourceFile, source};
 use super::syntax::{self, Node, Text};
-use super::{AfterClosing, Definition, EntityKind, EventTypeId, KindId, Role, RoleId, StateId, parts};
+use super::{
+    AfterClosing, Definition, EntityKind, EventTypeId, KindId, Role, RoleId, StateId, StateMapping, parts,
+};
 
 /// Compiles a definition from its files (the first is `definition.yaml` or a single file).
 ///
@@ -52,6 +54,7 @@ fn resolved(mut node: Node, mut problems: Problems<'_>) -> Result<Definition, Ve
     resolver.resolve_events();
     resolver.resolve_strands();
     resolver.resolve_after_closing();
+    resolver.resolve_migrations();
     // Where the kinds are broken, conditions would only repeat that in other words.
     if kinds_are_whole {
         resolver.resolve_derived();
@@ -99,6 +102,7 @@ impl<'s, 'f> Resolver<'s, 'f> {
             calendars: source.calendars.iter().filter_map(|(_, calendar)| calendar.clone()).collect(),
             deadlines: Vec::new(),
             after_closing: None,
+            migrates_from: Vec::new(),
             vocabulary: labels.map(|(l, labels)| (l.clone(), labels.iter().cloned().collect())).collect(),
             canonical,
             event_index: HashMap::new(),
@@ -248,6 +252,33 @@ impl<'s, 'f> Resolver<'s, 'f> {
             return self.problems.at("not-a-state", &after.state, message, help);
         };
         self.definition.after_closing = Some(AfterClosing { strand, state, accept });
+    }
+
+    /// The earlier version's names cannot be checked without it; this one's can.
+    fn resolve_migrations(&mut self) {
+        for migration in &self.source.migrates_from {
+            let mut strands = Vec::new();
+            for (name, states) in &migration.strands {
+                let Some(strand) = self.definition.strand(&name.value) else {
+                    let known: Vec<String> =
+                        self.definition.strands.iter().map(|strand| strand.name.clone()).collect();
+                    self.unknown("strand", name, known.iter().map(String::as_str));
+                    continue;
+                };
+                let known: Vec<String> = self.definition.strands[strand.index()]
+                    .states
+                    .iter()
+                    .map(|state| state.name.clone())
+                    .collect();
+                let ids = (0..).map(StateId);
+                let known: HashMap<&str, StateId> = known.iter().map(String::as_str).zip(ids).collect();
+                let mapped = states.iter().filter_map(|(earlier, becomes)| {
+                    Some((earlier.value.clone(), self.state(becomes, &name.value, &known)?))
+                });
+                strands.push((strand, mapped.collect()));
+            }
+            self.definition.migrates_from.push(StateMapping { version: migration.version, strands });
+        }
     }
 
     /// The state of this name, of `states` of the strand `strand`.

@@ -66,13 +66,12 @@ pub(crate) fn schema(event_type: &str) -> Option<Value> {
         }),
         engine_types::DEFINITION_MIGRATED => json!({
             "properties": {
-                "from": text,
-                "to": text,
-                "definition_digest": text,
-                "states": { "type": "object" },
+                "workflow": text,
+                "version": { "type": "integer", "minimum": 1 },
+                "digest": text,
                 "reason": text,
             },
-            "required": ["to", "definition_digest", "reason"],
+            "required": ["version", "reason"],
         }),
         engine_types::PROTECTED_DATA_ERASED => json!({
             "properties": {

@@ -112,6 +112,8 @@ pub struct Definition {
     pub deadlines: Vec<deadline::Deadline>,
     /// What is accepted once a case is closed; `None` where the definition does not close cases.
     pub after_closing: Option<AfterClosing>,
+    /// What cases of earlier versions become, where adopting this version is not to read their history anew.
+    pub migrates_from: Vec<StateMapping>,
     /// Labels in other languages: language, then name, then label.
     pub vocabulary: HashMap<String, HashMap<String, String>>,
     /// The whole definition as canonical JSON (RFC 8785): what the digest is of, and what is stored with the log.
@@ -338,6 +340,24 @@ pub struct DerivedStrand {
     pub conditions: Vec<Condition>,
 }
 
+/// Which states of an earlier version become which of this one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateMapping {
+    /// The earlier version.
+    pub version: u32,
+    /// By strand: the earlier state's name, and the state that it becomes. A state not named keeps its name.
+    pub strands: Vec<(StrandId, Vec<(String, StateId)>)>,
+}
+
+impl StateMapping {
+    /// What a state of the earlier version becomes, where the mapping says so.
+    #[must_use]
+    pub fn state(&self, strand: StrandId, earlier: &str) -> Option<StateId> {
+        let (_, states) = self.strands.iter().find(|(mapped, _)| *mapped == strand)?;
+        states.iter().find(|(name, _)| name == earlier).map(|(_, state)| *state)
+    }
+}
+
 /// What a closed case still accepts.
 #[derive(Debug, Clone)]
 pub struct AfterClosing {
@@ -397,6 +417,12 @@ impl Definition {
     #[must_use]
     pub fn role(&self, name: &str) -> Option<RoleId> {
         position_of(self.roles.iter().map(|role| role.name.as_str()), name).map(RoleId)
+    }
+
+    /// What states of an earlier version become, where this one says so.
+    #[must_use]
+    pub fn migration_from(&self, version: u32) -> Option<&StateMapping> {
+        self.migrates_from.iter().find(|mapping| mapping.version == version)
     }
 
     /// `name@version`, as it stands in every event.

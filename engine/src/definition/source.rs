@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::RuleClass;
 use super::calendar::{Calendar, calendar};
-use super::fields::{Fields, NAMES_MAX, condition, fields, kebab_case, list, names, spoken, text};
+use super::fields::{Fields, NAMES_MAX, condition, fields, kebab_case, list, named, names, spoken, text};
 use super::problem::Problems;
 use super::syntax::{Node, Place, Placed, Shape, Text};
 
@@ -43,6 +43,7 @@ pub(crate) struct Source {
     pub(crate) deadlines: Vec<(Text, Node)>,
     pub(crate) always_accepted: Vec<Text>,
     pub(crate) after_closing: Option<AfterClosingSource>,
+    pub(crate) migrates_from: Vec<MigrationSource>,
     pub(crate) vocabulary: Vec<(String, Vec<(String, String)>)>,
 }
 
@@ -156,8 +157,16 @@ pub(crate) struct AfterClosingSource {
     pub(crate) accept: Vec<Text>,
 }
 
+/// An earlier version and what its states become.
+#[derive(Debug)]
+pub(crate) struct MigrationSource {
+    pub(crate) version: u32,
+    /// Strand, then earlier state and the state that it becomes.
+    pub(crate) strands: Vec<(Text, Vec<(Text, Text)>)>,
+}
+
 /// Keys of the head, beside those of [`PART_KEYS`].
-pub(crate) const HEAD_KEYS: [&str; 9] = [
+pub(crate) const HEAD_KEYS: [&str; 10] = [
     "workflow",
     "version",
     "language",
@@ -166,6 +175,7 @@ pub(crate) const HEAD_KEYS: [&str; 9] = [
     "separate-duties",
     "parts",
     "after-closing",
+    "migrates-from",
     "vocabulary",
 ];
 /// Keys that every file may have, and that are merged.
@@ -191,8 +201,10 @@ pub(crate) fn source(node: &Node, problems: &mut Problems<'_>) -> Source {
     }
     let name = name.map_or_else(String::new, |name| name.value);
     language(&head, problems);
+    let version = version(&head, problems);
     Source {
-        version: version(&head, problems),
+        version,
+        migrates_from: migrations(&head, version, problems),
         title: head.title(&name, problems),
         timezone: timezone(&head, problems),
         roles: head.named("roles", problems).iter().map(|entry| role(entry, problems)).collect(),
@@ -580,6 +592,44 @@ fn after_closing(node: &Node, problems: &mut Problems<'_>) -> Option<AfterClosin
             None
         }
     }
+}
+
+/// `migrates-from: { "1": { strands: { charge: { old-state: new-state } } } }`
+fn migrations(head: &Fields<'_>, version: u32, problems: &mut Problems<'_>) -> Vec<MigrationSource> {
+    let entries = match head.get("migrates-from") {
+        None | Some(Node { value: Shape::Null, .. }) => return Vec::new(),
+        Some(Node { value: Shape::Map(entries), .. }) => entries,
+        Some(node) => {
+            let message = "`migrates-from` is a map from earlier versions to what their states become";
+            problems.add("wrong-shape", node.place, 1, message, None);
+            return Vec::new();
+        }
+    };
+    let mut migrations = Vec::new();
+    for (name, node) in entries {
+        let earlier =
+            name.value.parse().ok().filter(|number: &u32| *number > 0 && number.to_string() == name.value);
+        let Some(earlier) = earlier.filter(|earlier| version == 0 || *earlier < version) else {
+            let message =
+                format!("`{}` is no earlier version: this is version {version}", name.value.escape_debug());
+            problems.at(
+                "wrong-shape",
+                name,
+                message,
+                Some("write a version below it, such as \"1\"".to_owned()),
+            );
+            continue;
+        };
+        let migration = fields(node, "a migration", &["strands"], problems);
+        let strands = migration.named("strands", problems).iter().map(|(strand, node)| {
+            let states = named(node, "strands", problems)
+                .iter()
+                .filter_map(|(from, to)| Some((from.clone(), text(to, &from.value, problems)?)));
+            (strand.clone(), states.collect())
+        });
+        migrations.push(MigrationSource { version: earlier, strands: strands.collect() });
+    }
+    migrations
 }
 
 fn vocabulary(head: &Fields<'_>, problems: &mut Problems<'_>) -> Vec<(String, Vec<(String, String)>)> {
