@@ -17,6 +17,7 @@ use super::event::{Payload, engine_types};
 use super::judge::{Judgement, Question, Unmet, closed_state, judge, status_for};
 use super::refusal::Step;
 use super::status::{Scene, ScopeProblem, Status};
+use crate::definition::condition::Condition;
 use crate::definition::mentions::Mentions;
 use crate::definition::{Definition, EventTypeId, KindId, Ownership, RuleClass, StateId, Strand, StrandId};
 
@@ -320,7 +321,10 @@ pub(crate) struct WayThere {
 pub(crate) fn shortest_path(definition: &Definition, start: &Status, goal: &Question<'_>) -> WayThere {
     let distinctions = Distinctions::of(definition);
     let universe = universe_for(definition, start, goal.scope);
-    let layers = events_that_help(definition, start, goal.event_type);
+    let mut layers = events_that_help(definition, start, goal.event_type);
+    for types in &mut layers {
+        types.retain(|event| !definition.event_type(*event).is_unsought);
+    }
     if is_hopeless(definition, start, goal) {
         let note = "no other event can change this: the event itself would have to be another".to_owned();
         return WayThere { steps: None, note: Some(note) };
@@ -362,7 +366,10 @@ fn is_hopeless(definition: &Definition, start: &Status, goal: &Question<'_>) -> 
             let status = introduced.as_ref().unwrap_or(start);
             let closure = status.closure(definition, goal.scope);
             let scene = Scene { definition, status, closure, event: Some(goal.facts) };
-            rules[*index].require.fails_by_the_event_alone(&scene)
+            let rule = &rules[*index];
+            // A rule that is asked only where the case stands so and so may stop being asked.
+            rule.when.as_ref().is_none_or(Condition::asks_the_event_alone)
+                && rule.require.fails_by_the_event_alone(&scene)
         }
         _ => false,
     })

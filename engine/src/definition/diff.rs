@@ -213,6 +213,7 @@ fn event_changes((old, new): (&Definition, &Definition), a: &EventType, b: &Even
         ("decided by", a.decide.join(", "), b.decide.join(", ")),
         ("rationale required", a.rationale_required.to_string(), b.rationale_required.to_string()),
         ("may be a gap", a.may_be_gap.to_string(), b.may_be_gap.to_string()),
+        ("unsought", a.is_unsought.to_string(), b.is_unsought.to_string()),
         ("accepted in any state", a.always_accepted.to_string(), b.always_accepted.to_string()),
         ("introduces", kinds(old, &a.introduces), kinds(new, &b.introduces)),
         ("amends", kinds(old, &a.amends), kinds(new, &b.amends)),

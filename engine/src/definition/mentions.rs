@@ -183,6 +183,14 @@ impl Condition {
         })
     }
 
+    /// Whether it asks about nothing but the event itself.
+    #[must_use]
+    pub fn asks_the_event_alone(&self) -> bool {
+        let mut mentions = Mentions::default();
+        mentions.of_condition(None, self);
+        mentions.is_empty() && !self.mentions_dates()
+    }
+
     /// Whether it asks about an order in time.
     #[must_use]
     pub fn mentions_dates(&self) -> bool {

@@ -178,6 +178,8 @@ pub struct EventType {
     pub amends: Vec<KindId>,
     /// Whether a missing event of this type may be declared as a gap (forward steps only).
     pub may_be_gap: bool,
+    /// Nobody brings it about in order to get somewhere, such as a death: no path leads over it.
+    pub is_unsought: bool,
     /// Accepted in any state of any strand.
     pub always_accepted: bool,
     /// Payload fields that hold personal data.

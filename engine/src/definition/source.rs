@@ -75,6 +75,7 @@ pub(crate) struct EventSource {
     pub(crate) decide: Vec<Text>,
     pub(crate) rationale_required: bool,
     pub(crate) gap: bool,
+    pub(crate) unsought: bool,
     pub(crate) amends: Vec<Text>,
     pub(crate) protect: Vec<Text>,
     pub(crate) data: Option<Node>,
@@ -294,7 +295,7 @@ fn entity((name, node): &(Text, Node), problems: &mut Problems<'_>) -> EntitySou
     }
 }
 
-const EVENT_KEYS: [&str; 13] = [
+const EVENT_KEYS: [&str; 14] = [
     "title",
     "part",
     "scope",
@@ -304,6 +305,7 @@ const EVENT_KEYS: [&str; 13] = [
     "decide",
     "rationale",
     "gap",
+    "unsought",
     "amends",
     "protect",
     "data",
@@ -334,6 +336,7 @@ fn event((name, node): &(Text, Node), problems: &mut Problems<'_>) -> EventSourc
         decide: event.names("decide", problems),
         rationale_required: rationale.is_some_and(|text| text.value == "required"),
         gap: event.flag("gap", problems),
+        unsought: event.flag("unsought", problems),
         amends: event.names("amends", problems),
         protect: event.names("protect", problems),
         data: data.filter(|data| matches!(data.value, Shape::Map(_))).cloned(),
