@@ -35,6 +35,8 @@ mod office;
 #[cfg(test)]
 mod old_formats;
 #[cfg(test)]
+mod other_bodies;
+#[cfg(test)]
 mod overrides;
 #[cfg(test)]
 mod pinned_definitions;

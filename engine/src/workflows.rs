@@ -4,17 +4,21 @@ use crate::definition::parts::calendar_files;
 use crate::definition::source::SourceFile;
 
 /// Names of the definitions that ship.
-pub const SHIPPED: [&str; 1] = ["police-conduct"];
+pub const SHIPPED: [&str; 4] =
+    ["police-conduct", "fitness-to-practise", "whistleblowing-inquiry", "workplace-safety"];
 
-/// One file of a definition that ships: its name and its text.
+/// A file that ships: its name and its text.
+type Embedded = (&'static str, &'static str);
+
+/// Files of a definition that ships, under its folder.
 macro_rules! embedded {
-    ($($file:literal),+ $(,)?) => {
-        &[$(($file, include_str!(concat!("../workflows/police-conduct/", $file)))),+]
+    ($folder:literal: $($file:literal),+ $(,)?) => {
+        &[$(($file, include_str!(concat!("../workflows/", $folder, "/", $file)))),+]
     };
 }
 
 /// The head stands first, then the parts in the order in which it lists them.
-const POLICE_CONDUCT: &[(&str, &str)] = embedded![
+const POLICE_CONDUCT: &[Embedded] = embedded!["police-conduct":
     "definition.yaml",
     "intake.yaml",
     "investigation.yaml",
@@ -29,7 +33,7 @@ const POLICE_CONDUCT: &[(&str, &str)] = embedded![
     "administration.yaml",
 ];
 
-const POLICE_CONDUCT_SCENARIOS: &[(&str, &str)] = embedded![
+const POLICE_CONDUCT_SCENARIOS: &[Embedded] = embedded!["police-conduct":
     "scenarios/referral-and-mode.txt",
     "scenarios/investigation.txt",
     "scenarios/subject.txt",
@@ -37,6 +41,53 @@ const POLICE_CONDUCT_SCENARIOS: &[(&str, &str)] = embedded![
     "scenarios/discipline.txt",
     "scenarios/closing.txt",
     "scenarios/odd-but-legal.txt",
+];
+
+const FITNESS_TO_PRACTISE: &[Embedded] = embedded!["fitness-to-practise":
+    "definition.yaml",
+    "intake.yaml",
+    "examiners.yaml",
+    "interim-orders.yaml",
+    "hearing.yaml",
+    "sanctions.yaml",
+    "register.yaml",
+];
+
+const FITNESS_TO_PRACTISE_SCENARIOS: &[Embedded] = embedded!["fitness-to-practise":
+    "scenarios/hearing-and-sanctions.txt",
+    "scenarios/intake-and-examiners.txt",
+    "scenarios/interim-orders.txt",
+];
+
+const WHISTLEBLOWING_INQUIRY: &[Embedded] = embedded!["whistleblowing-inquiry":
+    "definition.yaml",
+    "reports.yaml",
+    "inquiry.yaml",
+    "people.yaml",
+    "follow-up.yaml",
+];
+
+const WHISTLEBLOWING_INQUIRY_SCENARIOS: &[Embedded] = embedded!["whistleblowing-inquiry":
+    "scenarios/inquiry.txt",
+    "scenarios/people-and-follow-up.txt",
+    "scenarios/reports.txt",
+];
+
+const WORKPLACE_SAFETY: &[Embedded] = embedded!["workplace-safety":
+    "definition.yaml",
+    "incident.yaml",
+    "primacy.yaml",
+    "duty-holders.yaml",
+    "notices.yaml",
+    "courts.yaml",
+    "inquest.yaml",
+    "costs.yaml",
+];
+
+const WORKPLACE_SAFETY_SCENARIOS: &[Embedded] = embedded!["workplace-safety":
+    "scenarios/enforcement-and-courts.txt",
+    "scenarios/incident-and-primacy.txt",
+    "scenarios/notices-and-inquest.txt",
 ];
 
 /// The calendars that ship: bank and public holidays by date.
@@ -65,17 +116,22 @@ pub fn calendars() -> [&'static str; 3] {
 /// The files of a definition that ships, `definition.yaml` first; `None` where none has this name.
 #[must_use]
 pub fn shipped(name: &str) -> Option<Vec<SourceFile>> {
-    match name {
-        "police-conduct" => Some(with_calendars(source_files(POLICE_CONDUCT))),
-        _ => None,
-    }
+    files_of(name).map(|(files, _)| with_calendars(source_files(files)))
 }
 
 /// The scenario files beside a definition that ships; `None` where none has this name.
 #[must_use]
 pub fn scenarios(name: &str) -> Option<Vec<SourceFile>> {
+    files_of(name).map(|(_, scenarios)| source_files(scenarios))
+}
+
+/// The files and the scenarios of the definition of this name.
+fn files_of(name: &str) -> Option<(&'static [Embedded], &'static [Embedded])> {
     match name {
-        "police-conduct" => Some(source_files(POLICE_CONDUCT_SCENARIOS)),
+        "police-conduct" => Some((POLICE_CONDUCT, POLICE_CONDUCT_SCENARIOS)),
+        "fitness-to-practise" => Some((FITNESS_TO_PRACTISE, FITNESS_TO_PRACTISE_SCENARIOS)),
+        "whistleblowing-inquiry" => Some((WHISTLEBLOWING_INQUIRY, WHISTLEBLOWING_INQUIRY_SCENARIOS)),
+        "workplace-safety" => Some((WORKPLACE_SAFETY, WORKPLACE_SAFETY_SCENARIOS)),
         _ => None,
     }
 }
@@ -86,7 +142,7 @@ fn with_calendars(mut files: Vec<SourceFile>) -> Vec<SourceFile> {
     files
 }
 
-fn source_files(files: &[(&str, &str)]) -> Vec<SourceFile> {
+fn source_files(files: &[Embedded]) -> Vec<SourceFile> {
     files.iter().map(|&(name, text)| SourceFile { name: name.to_owned(), text: text.to_owned() }).collect()
 }
 
@@ -167,14 +223,13 @@ mod tests {
 
     #[test]
     fn every_part_that_the_head_names_is_embedded_and_no_other() {
-        let parts: Vec<&str> = POLICE_CONDUCT[0]
-            .1
-            .lines()
-            .filter_map(|line| line.strip_prefix("  - "))
-            .filter(|name| name.ends_with(".yaml"))
-            .collect();
-        let embedded: Vec<&str> = POLICE_CONDUCT[1..].iter().map(|(name, _)| *name).collect();
-        assert_eq!(parts, embedded);
+        for name in SHIPPED {
+            let (files, _) = files_of(name).expect("a shipped definition has files");
+            let listed = files[0].1.lines().filter_map(|line| line.strip_prefix("  - "));
+            let parts: Vec<&str> = listed.filter(|part| part.ends_with(".yaml")).collect();
+            let embedded: Vec<&str> = files[1..].iter().map(|(file, _)| *file).collect();
+            assert_eq!(parts, embedded, "{name}");
+        }
     }
 
     #[test]
