@@ -227,6 +227,7 @@ fn show_event(definition: &Definition, event: &EventType, page: &mut Page) -> Re
         ("rationale", rationale.to_owned()),
         ("gap", gap.to_owned()),
         ("protected", event.protect.join(", ")),
+        ("basis", event.basis.clone().unwrap_or_default()),
     ];
     for (name, value) in facts.iter().filter(|(_, value)| !value.is_empty()) {
         page.item(2, &dim(&format!("{name}:")), value)?;

@@ -14,7 +14,7 @@ use super::refusal::Step;
 use super::status::Status;
 use crate::definition::condition::{Cause, EntityId};
 use crate::definition::mentions::Mentions;
-use crate::definition::{Definition, EntityKind, EventTypeId, Introduction, KindId};
+use crate::definition::{Definition, EntityKind, EventTypeId, Introduction, KindId, RuleClass};
 
 /// The most ways of filling in one event type that are told apart.
 const VARIANTS_MAX: usize = 48;
@@ -147,7 +147,13 @@ impl Distinctions {
         for (index, event) in definition.events.iter().enumerate() {
             let id = EventTypeId(u16::try_from(index).unwrap_or(u16::MAX));
             for rule in &event.rules {
-                mentions.of_rule(id, rule);
+                let mut asked = Mentions::default();
+                asked.of_rule(id, rule);
+                // What a rule that never refuses asks of its own event stays open, and open it breaks nothing.
+                if rule.class == RuleClass::Compliance {
+                    asked.event_values.retain(|(event, _), _| *event != id);
+                }
+                mentions.join(asked);
             }
         }
         for condition in definition.derived.iter().flat_map(|derived| &derived.conditions) {

@@ -108,6 +108,7 @@ pub(crate) fn draft(
     reader.scope(&proposed.scope, subject)?;
     reader.payload(&proposed.data, event_type)?;
     if event_type.rationale_required
+        && !drafting.terms.imported
         && proposed.rationale.as_deref().is_none_or(|text| text.trim().is_empty())
     {
         let help = "say why it was decided so with a rationale";

@@ -74,6 +74,7 @@ impl Resolver<'_, '_> {
             is_unsought: event.unsought,
             always_accepted: is_engine_type && name != engine_types::CASE_OPENED,
             protect: event.protect.iter().map(|field| field.value.clone()).collect(),
+            basis: event.basis.clone(),
             moves: Vec::new(),
         }
     }
@@ -100,6 +101,7 @@ impl Resolver<'_, '_> {
             is_unsought: false,
             always_accepted: !is_opening,
             protect: Vec::new(),
+            basis: None,
             moves: Vec::new(),
         }
     }

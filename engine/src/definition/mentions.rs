@@ -42,6 +42,20 @@ impl Mentions {
             && self.entity_values.is_empty()
     }
 
+    /// Adds what other conditions mention.
+    pub fn join(&mut self, other: Self) {
+        self.events.extend(other.events);
+        self.strands.extend(other.strands);
+        self.derived.extend(other.derived);
+        self.kinds.extend(other.kinds);
+        for (read, values) in other.event_values {
+            self.event_values.entry(read).or_default().extend(values);
+        }
+        for (read, values) in other.entity_values {
+            self.entity_values.entry(read).or_default().extend(values);
+        }
+    }
+
     /// Adds what a rule of this event type mentions.
     pub fn of_rule(&mut self, event_type: EventTypeId, rule: &Rule) {
         for condition in rule.when.iter().chain([&rule.require]) {

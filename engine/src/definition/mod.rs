@@ -184,6 +184,8 @@ pub struct EventType {
     pub always_accepted: bool,
     /// Payload fields that hold personal data.
     pub protect: Vec<String>,
+    /// The law or practice under which such an event happens, for people.
+    pub basis: Option<String>,
     /// The rows it has in each strand: (strand, whether that strand owns it and may refuse it).
     pub moves: Vec<(StrandId, Ownership)>,
 }

@@ -100,6 +100,15 @@ enum Answer {
 }
 
 impl Answer {
+    /// Whether a reason, or what is wrong with the event, has this text in it.
+    fn says(&self, text: &str) -> bool {
+        match self {
+            Self::Accepted { .. } => false,
+            Self::Invalid(problem) => problem.contains(text),
+            Self::Refused(refusal) => refusal.reasons.iter().any(|reason| reason.message.contains(text)),
+        }
+    }
+
     fn words(&self) -> String {
         match self {
             Self::Accepted { .. } => "accepted".to_owned(),
@@ -257,6 +266,8 @@ impl<'d> Stage<'d> {
     fn check(&self, answer: &Answer, expected: &Expected) -> Result<(), String> {
         let holds = match expected {
             Expected::Accepted => matches!(answer, Answer::Accepted { .. }),
+            Expected::Invalid => matches!(answer, Answer::Invalid(_)),
+            Expected::Reason(text) => answer.says(text),
             Expected::Refused(None) => matches!(answer, Answer::Refused(_)),
             Expected::Refused(Some(rule)) => {
                 matches!(answer, Answer::Refused(refusal) if refusal.reasons.iter().any(|reason| reason.rule == *rule))
@@ -572,6 +583,26 @@ derived:
         check(&format!(
             "{GIVEN}when sentence-passed charge=C1\nthen refused, refused by engine:no-transition\nand path includes plea-entered or verdict-returned, path is plea-entered\nand charge of C1 is laid"
         ));
+    }
+
+    #[test]
+    fn the_reason_is_part_of_what_is_expected() {
+        check(&format!(
+            "{GIVEN}when sentence-passed charge=C1\nthen refused\nand reason=\"charge\", charge of C1 is laid"
+        ));
+        check(&format!("{GIVEN}when plea-entered charge=C1 plea=perhaps\nthen invalid, reason=\"plea\""));
+        check_fails(
+            &format!("{GIVEN}when sentence-passed charge=C1\nthen reason=\"no such words\""),
+            4,
+            "reason=\"no such words\"",
+            "refused by",
+        );
+        check_fails(
+            &format!("{GIVEN}when plea-entered charge=C1 plea=guilty\nthen reason=\"anything\""),
+            4,
+            "reason=\"anything\"",
+            "accepted",
+        );
     }
 
     #[test]

@@ -77,6 +77,10 @@ pub enum Expected {
     Accepted,
     /// It was refused, and this rule is among the reasons; `None`: for whatever reason.
     Refused(Option<String>),
+    /// It was no valid event: a field that does not exist, a value that no schema allows, a missing rationale.
+    Invalid,
+    /// The refusal, or what is said of an invalid event, has this text in one of its reasons.
+    Reason(String),
     /// A strand or derived strand, of an entity or of the case, is in a state.
     State {
         /// The strand.
@@ -416,9 +420,16 @@ impl Line<'_> {
                 *whole = format!("{whole}, {one}");
                 continue;
             }
+            if let [Word { name, value: Some(FieldText::Quoted(said)), .. }] = words.as_slice()
+                && name == "reason"
+            {
+                let (text, expected) = (format!("reason=\"{said}\""), Expected::Reason(said.clone()));
+                scenario.then.push(Expectation { line: self.number, text, expected });
+                continue;
+            }
             let Some(expected) = expected(&names) else {
                 let at = words.first().map_or(0, |word| word.at);
-                let help = "known: accepted, refused by RULE, STRAND [of ENTITY] is STATE, breach RULE, no breach, gap TYPE, \
+                let help = "known: accepted, invalid, refused by RULE, reason=\"TEXT\", STRAND [of ENTITY] is STATE, breach RULE, no breach, gap TYPE, \
                             path includes TYPE [or TYPE], path is TYPE, TYPE, accepts TYPE, unproven RULE";
                 return Err(Box::new(self.problem(at, &format!("`{text}` is no expectation"), help)));
             };
@@ -471,6 +482,7 @@ fn expected(words: &[&str]) -> Option<Expected> {
     Some(match words {
         ["accepted"] => Expected::Accepted,
         ["refused"] => Expected::Refused(None),
+        ["invalid"] => Expected::Invalid,
         ["refused", "by", rule] => Expected::Refused(Some(owned(rule))),
         ["no", "breach"] => Expected::NoBreach,
         ["breach", rule] => Expected::Breach(owned(rule)),

@@ -78,6 +78,7 @@ pub(crate) struct EventSource {
     pub(crate) unsought: bool,
     pub(crate) amends: Vec<Text>,
     pub(crate) protect: Vec<Text>,
+    pub(crate) basis: Option<String>,
     pub(crate) data: Option<Node>,
     pub(crate) rules: Vec<RuleSource>,
 }
@@ -308,6 +309,7 @@ const EVENT_KEYS: [&str; 14] = [
     "unsought",
     "amends",
     "protect",
+    "basis",
     "data",
     "rules",
 ];
@@ -339,6 +341,7 @@ fn event((name, node): &(Text, Node), problems: &mut Problems<'_>) -> EventSourc
         unsought: event.flag("unsought", problems),
         amends: event.names("amends", problems),
         protect: event.names("protect", problems),
+        basis: event.text("basis", problems).map(|basis| basis.value),
         data: data.filter(|data| matches!(data.value, Shape::Map(_))).cloned(),
         rules: rules.iter().filter_map(|node| rule(node, problems)).collect(),
         name: name.clone(),
