@@ -31,6 +31,7 @@ const POLICE_CONDUCT: &[Embedded] = embedded!["police-conduct":
     "publication.yaml",
     "inquest.yaml",
     "administration.yaml",
+    "deadlines.yaml",
 ];
 
 const POLICE_CONDUCT_SCENARIOS: &[Embedded] = embedded!["police-conduct":
@@ -40,7 +41,10 @@ const POLICE_CONDUCT_SCENARIOS: &[Embedded] = embedded!["police-conduct":
     "scenarios/courts.txt",
     "scenarios/discipline.txt",
     "scenarios/closing.txt",
+    "scenarios/illegal-moves.txt",
     "scenarios/odd-but-legal.txt",
+    "scenarios/branches.txt",
+    "scenarios/published-summaries.txt",
 ];
 
 const FITNESS_TO_PRACTISE: &[Embedded] = embedded!["fitness-to-practise":
