@@ -45,6 +45,8 @@ const POLICE_CONDUCT_SCENARIOS: &[Embedded] = embedded!["police-conduct":
     "scenarios/odd-but-legal.txt",
     "scenarios/branches.txt",
     "scenarios/published-summaries.txt",
+    "scenarios/ways-through.txt",
+    "scenarios/rules.txt",
 ];
 
 const FITNESS_TO_PRACTISE: &[Embedded] = embedded!["fitness-to-practise":
