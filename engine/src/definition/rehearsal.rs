@@ -588,7 +588,7 @@ derived:
     #[test]
     fn the_reason_is_part_of_what_is_expected() {
         check(&format!(
-            "{GIVEN}when sentence-passed charge=C1\nthen refused\nand reason=\"charge\", charge of C1 is laid"
+            "{GIVEN}when sentence-passed charge=C1\nthen refused\nand reason=\"cannot follow\", charge of C1 is laid"
         ));
         check(&format!("{GIVEN}when plea-entered charge=C1 plea=perhaps\nthen invalid, reason=\"plea\""));
         check_fails(
