@@ -296,7 +296,7 @@ fn entity((name, node): &(Text, Node), problems: &mut Problems<'_>) -> EntitySou
     }
 }
 
-const EVENT_KEYS: [&str; 14] = [
+const EVENT_KEYS: [&str; 15] = [
     "title",
     "part",
     "scope",
