@@ -3,24 +3,32 @@
 use std::sync::Arc;
 
 use casebook_engine::definition::compile::compile;
+use casebook_engine::definition::driven::{Coverage, Driven};
 use casebook_engine::definition::lint::lint_files;
 use casebook_engine::definition::problem::Severity;
-use casebook_engine::definition::scenario::{parse, run};
+use casebook_engine::definition::rehearsal::run_driving;
+use casebook_engine::definition::scenario::parse;
 use casebook_engine::workflows::{SHIPPED, scenarios, shipped};
 
 #[test]
-fn every_scenario_of_every_definition_that_ships_holds() {
+fn every_scenario_of_every_definition_that_ships_holds_and_the_first_is_driven_whole() {
     for name in SHIPPED {
-        let definition = Arc::new(compile(&shipped(name).unwrap()).unwrap());
+        let files = shipped(name).unwrap();
+        let definition = Arc::new(compile(&files).unwrap());
+        let mut driven = Driven::default();
         let mut played = 0;
         for file in scenarios(name).unwrap() {
             for scenario in parse(&file).unwrap() {
-                let outcome = run(&definition, &scenario);
+                let outcome = run_driving(&definition, &scenario, &mut driven);
                 assert!(outcome.failures.is_empty(), "{name}: {outcome:#?}");
                 played += 1;
             }
         }
         assert!(played > 70, "{name}: only {played} scenarios");
+        let coverage = Coverage::of(&definition, &files, &driven);
+        if name == SHIPPED[0] {
+            assert!(coverage.reaches(100), "{name}: not every transition and rule is driven: {coverage:#?}");
+        }
     }
 }
 
