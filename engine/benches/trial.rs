@@ -163,9 +163,9 @@ fn draft() -> Definition {
     let mut files = workflows::shipped("police-conduct").expect("it ships");
     for file in &mut files {
         file.text = file.text.replace("class: compliance", "class: logical");
-        let lines = file.text.lines().map(|line| match line.strip_prefix("version: ") {
-            Some(number) => format!("version: {}\n", number.trim().parse::<u32>().expect("a version") + 1),
-            None => format!("{line}\n"),
+        let lines = file.text.lines().map(|line| {
+            let number = line.strip_prefix("version: ").and_then(|number| number.trim().parse::<u32>().ok());
+            number.map_or_else(|| format!("{line}\n"), |number| format!("version: {}\n", number + 1))
         });
         file.text = lines.collect();
     }
