@@ -442,9 +442,6 @@ impl Files for FailingFiles {
     fn open(&self, path: &Path) -> io::Result<Box<dyn StoreFile>> {
         DiskFiles.open(path).map(|file| self.wrap(file))
     }
-    fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
-        DiskFiles.list(folder)
-    }
     fn create_dir(&self, folder: &Path) -> io::Result<()> {
         self.calls.pass("create_dir")?;
         DiskFiles.create_dir(folder)
@@ -456,12 +453,6 @@ impl Files for FailingFiles {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.calls.pass("rename")?;
         DiskFiles.rename(from, to)
-    }
-    fn remove_file(&self, path: &Path) -> io::Result<()> {
-        DiskFiles.remove_file(path)
-    }
-    fn remove_dir(&self, folder: &Path) -> io::Result<()> {
-        DiskFiles.remove_dir(folder)
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use casebook_engine::case::event::Position;
-use casebook_engine::store::files::{DiskFiles, Files, StoreFile};
+use casebook_engine::store::files::Files;
 use casebook_engine::store::{AppendError, EventStore, FREE_BYTES_MIN, SledOptions, SledStore};
 use casebook_tests::appends::{append, whole_log};
 
@@ -46,30 +46,6 @@ fn below_the_stated_free_space_nothing_is_taken_and_everything_can_be_read() {
 struct SizedFiles(Arc<AtomicU64>);
 
 impl Files for SizedFiles {
-    fn create(&self, path: &Path) -> io::Result<Box<dyn StoreFile>> {
-        DiskFiles.create(path)
-    }
-    fn open(&self, path: &Path) -> io::Result<Box<dyn StoreFile>> {
-        DiskFiles.open(path)
-    }
-    fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
-        DiskFiles.list(folder)
-    }
-    fn create_dir(&self, folder: &Path) -> io::Result<()> {
-        DiskFiles.create_dir(folder)
-    }
-    fn sync_dir(&self, folder: &Path) -> io::Result<()> {
-        DiskFiles.sync_dir(folder)
-    }
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        DiskFiles.rename(from, to)
-    }
-    fn remove_file(&self, path: &Path) -> io::Result<()> {
-        DiskFiles.remove_file(path)
-    }
-    fn remove_dir(&self, folder: &Path) -> io::Result<()> {
-        DiskFiles.remove_dir(folder)
-    }
     fn free_bytes(&self, _: &Path) -> io::Result<u64> {
         Ok(self.0.load(Ordering::SeqCst))
     }

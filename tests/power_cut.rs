@@ -83,12 +83,6 @@ impl Files for RecordingFiles {
     fn open(&self, path: &Path) -> io::Result<Box<dyn StoreFile>> {
         DiskFiles.open(path).map(|file| self.wrap(path, file))
     }
-    fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
-        DiskFiles.list(folder)
-    }
-    fn create_dir(&self, folder: &Path) -> io::Result<()> {
-        DiskFiles.create_dir(folder)
-    }
     fn sync_dir(&self, folder: &Path) -> io::Result<()> {
         DiskFiles.sync_dir(folder)?;
         if self.fault != Fault::NoSyncDir {
@@ -104,9 +98,6 @@ impl Files for RecordingFiles {
         DiskFiles.remove_file(path)?;
         self.note(Step::Remove(path.to_owned()));
         Ok(())
-    }
-    fn remove_dir(&self, folder: &Path) -> io::Result<()> {
-        DiskFiles.remove_dir(folder)
     }
 }
 

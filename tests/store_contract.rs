@@ -502,24 +502,6 @@ impl Files for GatedFiles {
     fn open(&self, path: &Path) -> io::Result<Box<dyn StoreFile>> {
         Ok(Box::new(GatedFile(DiskFiles.open(path)?, Arc::clone(&self.0))))
     }
-    fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
-        DiskFiles.list(folder)
-    }
-    fn create_dir(&self, folder: &Path) -> io::Result<()> {
-        DiskFiles.create_dir(folder)
-    }
-    fn sync_dir(&self, folder: &Path) -> io::Result<()> {
-        DiskFiles.sync_dir(folder)
-    }
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        DiskFiles.rename(from, to)
-    }
-    fn remove_file(&self, path: &Path) -> io::Result<()> {
-        DiskFiles.remove_file(path)
-    }
-    fn remove_dir(&self, folder: &Path) -> io::Result<()> {
-        DiskFiles.remove_dir(folder)
-    }
 }
 
 impl StoreFile for GatedFile {

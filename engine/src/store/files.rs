@@ -1,4 +1,5 @@
 //! The file calls of journal and store, behind one small trait, so that tests can drop, reorder, tear and fail them.
+//! Each call is the operating system's own unless an implementation puts another in its place.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -12,49 +13,71 @@ pub trait Files: Send + Sync + 'static {
     ///
     /// # Errors
     /// When it exists or the disk refuses.
-    fn create(&self, path: &Path) -> io::Result<Box<dyn StoreFile>>;
+    fn create(&self, path: &Path) -> io::Result<Box<dyn StoreFile>> {
+        Ok(Box::new(OpenOptions::new().read(true).write(true).create_new(true).open(path)?))
+    }
 
     /// Opens a file that exists, for reading and writing.
     ///
     /// # Errors
     /// When it does not exist or the disk refuses.
-    fn open(&self, path: &Path) -> io::Result<Box<dyn StoreFile>>;
+    fn open(&self, path: &Path) -> io::Result<Box<dyn StoreFile>> {
+        Ok(Box::new(OpenOptions::new().read(true).write(true).open(path)?))
+    }
 
     /// The names in a folder, sorted.
     ///
     /// # Errors
     /// When the folder can't be read.
-    fn list(&self, folder: &Path) -> io::Result<Vec<String>>;
+    fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(folder)? {
+            names.push(entry?.file_name().to_string_lossy().into_owned());
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
 
     /// Makes a folder whose parent exists.
     ///
     /// # Errors
     /// When it exists or the disk refuses.
-    fn create_dir(&self, folder: &Path) -> io::Result<()>;
+    fn create_dir(&self, folder: &Path) -> io::Result<()> {
+        fs::create_dir(folder)
+    }
 
     /// Puts the names of a folder on disk.
     ///
     /// # Errors
     /// When the disk refuses; nothing may be built on these names then.
-    fn sync_dir(&self, folder: &Path) -> io::Result<()>;
+    fn sync_dir(&self, folder: &Path) -> io::Result<()> {
+        // Only Unix lets a folder be opened and synced; elsewhere the file system keeps names in its own order.
+        if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+    }
 
     /// Gives a file or folder another name, replacing a file or an empty folder of that name.
     ///
     /// # Errors
     /// When the disk refuses.
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
 
     /// Removes a file.
     ///
     /// # Errors
     /// When it does not exist or the disk refuses.
-    fn remove_file(&self, path: &Path) -> io::Result<()>;
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
 
     /// Removes a folder and all that is in it.
     ///
     /// # Errors
     /// When it does not exist or the disk refuses.
-    fn remove_dir(&self, folder: &Path) -> io::Result<()>;
+    fn remove_dir(&self, folder: &Path) -> io::Result<()> {
+        fs::remove_dir_all(folder)
+    }
 
     /// How many bytes the disk of a folder still has for this process.
     ///
@@ -115,45 +138,7 @@ pub trait StoreFile: Send {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct DiskFiles;
 
-impl Files for DiskFiles {
-    fn create(&self, path: &Path) -> io::Result<Box<dyn StoreFile>> {
-        Ok(Box::new(OpenOptions::new().read(true).write(true).create_new(true).open(path)?))
-    }
-
-    fn open(&self, path: &Path) -> io::Result<Box<dyn StoreFile>> {
-        Ok(Box::new(OpenOptions::new().read(true).write(true).open(path)?))
-    }
-
-    fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
-        let mut names = Vec::new();
-        for entry in fs::read_dir(folder)? {
-            names.push(entry?.file_name().to_string_lossy().into_owned());
-        }
-        names.sort_unstable();
-        Ok(names)
-    }
-
-    fn create_dir(&self, folder: &Path) -> io::Result<()> {
-        fs::create_dir(folder)
-    }
-
-    fn sync_dir(&self, folder: &Path) -> io::Result<()> {
-        // Only Unix lets a folder be opened and synced; elsewhere the file system keeps names in its own order.
-        if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        fs::rename(from, to)
-    }
-
-    fn remove_file(&self, path: &Path) -> io::Result<()> {
-        fs::remove_file(path)
-    }
-
-    fn remove_dir(&self, folder: &Path) -> io::Result<()> {
-        fs::remove_dir_all(folder)
-    }
-}
+impl Files for DiskFiles {}
 
 impl StoreFile for File {
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
