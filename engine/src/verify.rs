@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::case::authority::against_note;
+use crate::case::effective::is_note;
 use crate::case::event::{CaseId, Position, RecordedEvent, Version, engine_types};
 use crate::case::footing::{accepts, fallen, reasons, takers};
 use crate::case::refusal::Reason;
@@ -388,12 +389,8 @@ fn unaccepted(state: &CaseState) -> Vec<(&RecordedEvent, Vec<String>)> {
 /// Corrections, annulments and adoptions that their recorder was not to make, as the case stood when they were recorded.
 fn notes_against_a_rule(state: &CaseState) -> Vec<(&RecordedEvent, Vec<String>)> {
     let mut found = Vec::new();
-    let is_note = |name: &str| {
-        matches!(
-            name,
-            engine_types::EVENT_CORRECTED | engine_types::EVENT_ANNULLED | engine_types::DEFINITION_MIGRATED
-        )
-    };
+    // A breach is the engine's own note, and has no recorder to ask.
+    let is_note = |name: &str| is_note(name) && name != engine_types::BREACH_NOTED;
     if !state.log().iter().any(|event| is_note(&event.proposed.event_type)) {
         return found;
     }

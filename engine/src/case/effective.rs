@@ -147,7 +147,8 @@ impl Effective {
     }
 }
 
-/// Whether the event is a note about other events, or about the case's definition, rather than a thing that happened: no part of the timeline.
+/// Whether the event is a note about other events, or about the case's definition, rather than a thing that happened: no
+/// part of the timeline.
 pub(crate) fn is_note(event_type: &str) -> bool {
     matches!(
         event_type,

@@ -319,7 +319,8 @@ impl CaseState {
         status
     }
 
-    /// The status before the first event of the timeline: before the opening, or with the states that an adoption mapped. It knows who corrects and annuls: notes have no place there.
+    /// The status before the first event of the timeline: before the opening, or with the states that an adoption mapped. It
+    /// knows who corrects and annuls: notes have no place there.
     pub(crate) fn before_first(&self) -> Status {
         let mut status = match &self.earlier {
             Some(earlier) => earlier.start.clone(),

@@ -16,7 +16,7 @@ use super::reading::{
 use super::state::CaseState;
 use super::status::Status;
 use crate::definition::condition::EntityId;
-use crate::definition::{Definition, DerivedId};
+use crate::definition::{Definition, DerivedId, DerivedStrand, State};
 
 /// The case under a cut, and the events that only may have happened by then.
 #[must_use]
@@ -128,22 +128,30 @@ fn entity_id(entity: EntityId, id: &str) -> Option<String> {
     (entity != EntityId::CASE).then(|| id.to_owned())
 }
 
+/// Every derived strand of every entity, whose it is (`None`: the case's), and its state.
+fn derived_states<'a>(
+    definition: &'a Definition,
+    status: &'a Status,
+) -> impl Iterator<Item = (&'a DerivedStrand, Option<&'a str>, Option<&'a State>)> {
+    status.entities().flat_map(move |(id, entity)| {
+        let owner = (id != EntityId::CASE).then_some(&*entity.id);
+        let strands = (0_u16..).map(DerivedId).zip(&definition.derived);
+        strands.filter(|(_, strand)| strand.per == entity.kind).map(move |(derived, strand)| {
+            let state = status.derived(definition, id, derived);
+            (strand, owner, state.map(|state| &strand.states[state.index()]))
+        })
+    })
+}
+
 fn derived(definition: &Definition, status: &Status) -> Vec<DerivedReading> {
-    let mut readings = Vec::new();
-    for (id, entity) in status.entities() {
-        let own = definition.derived.iter().enumerate().filter(|(_, strand)| strand.per == entity.kind);
-        for (index, strand) in own {
-            let derived_id = DerivedId(u16::try_from(index).unwrap_or(u16::MAX));
-            let known = status.derived(definition, id, derived_id).map(|known| &strand.states[known.index()]);
-            readings.push(DerivedReading {
-                strand: strand.name.clone(),
-                entity: entity_id(id, &entity.id),
-                state: known.map(|known| known.name.clone()),
-                title: known.map_or_else(|| "not known".to_owned(), |known| known.title.clone()),
-            });
-        }
-    }
-    readings
+    derived_states(definition, status)
+        .map(|(strand, entity, state)| DerivedReading {
+            strand: strand.name.clone(),
+            entity: entity.map(str::to_owned),
+            state: state.map(|state| state.name.clone()),
+            title: state.map_or_else(|| "not known".to_owned(), |state| state.title.clone()),
+        })
+        .collect()
 }
 
 fn entities(definition: &Definition, status: &Status) -> Vec<EntityReading> {
@@ -414,16 +422,10 @@ fn states_of<'a>(definition: &'a Definition, status: &'a Status) -> Vec<(StrandN
             }
         }
     }
-    for (id, entity) in status.entities() {
-        let owner = (id != EntityId::CASE).then_some(&*entity.id);
-        let own = definition.derived.iter().enumerate().filter(|(_, strand)| strand.per == entity.kind);
-        for (index, strand) in own {
-            let derived_id = DerivedId(u16::try_from(index).unwrap_or(u16::MAX));
-            let state = status.derived(definition, id, derived_id);
-            let name = StrandName { strand: &strand.name, overlay: None, entity: owner };
-            states.push((name, state.map(|state| strand.states[state.index()].name.as_str())));
-        }
-    }
+    states.extend(derived_states(definition, status).map(|(strand, entity, state)| {
+        let name = StrandName { strand: &strand.name, overlay: None, entity };
+        (name, state.map(|state| state.name.as_str()))
+    }));
     states
 }
 
