@@ -101,7 +101,10 @@ fn read_file(path: &Path, name: &str) -> Result<SourceFile, Failure> {
 pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
     let path = path.display();
     match error.kind() {
-        std::io::ErrorKind::NotFound => Failure::NotFound(Trouble::new(format!("there is no {path}"))),
+        std::io::ErrorKind::NotFound => Failure::NotFound(
+            Trouble::new(format!("there is no {path}"))
+                .help("check the path: it starts from the folder that you are in"),
+        ),
         std::io::ErrorKind::PermissionDenied => Failure::NotAllowed(
             Trouble::new(format!("{path} may not be read")).help("ask its owner for permission to read it"),
         ),

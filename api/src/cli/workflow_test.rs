@@ -156,7 +156,11 @@ fn scenario_files(name: &str) -> Result<Vec<SourceFile>, Failure> {
     let beside =
         if path.is_dir() { path.to_owned() } else { path.parent().map(PathBuf::from).unwrap_or_default() };
     let folder = beside.join("scenarios");
-    let entries = std::fs::read_dir(&folder).map_err(|error| definition::unreadable(&folder, &error))?;
+    let entries = match std::fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && path.exists() => return Ok(Vec::new()),
+        Err(error) => return Err(definition::unreadable(&folder, &error)),
+    };
     let mut files = Vec::new();
     for entry in entries {
         let path = entry.map_err(|error| definition::unreadable(&folder, &error))?.path();

@@ -41,7 +41,7 @@ pub(super) struct TrialArgs {
     /// Cases of this workflow, where it is not the draft's own
     #[arg(long, value_name = "NAME")]
     workflow: Option<String>,
-    /// At most this many cases are told one by one; 0: all
+    /// At most this many cases are told one by one; 0: all, kept in memory until the end
     #[arg(long, value_name = "N", default_value_t = 20)]
     limit: usize,
 }
