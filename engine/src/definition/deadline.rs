@@ -1,8 +1,8 @@
 //! Deadlines: what has to happen by when, once something has happened.
 //!
 //! A deadline belongs to the case or to each entity of a kind. A start opens a *round*; what meets it or makes it fall away
-//! ends the round. When rounds are due, and whether they were met, is computed from the timeline by
-//! [`crate::case::deadline`]: nothing about a deadline is stored but what people record.
+//! ends the round. When rounds are due, and whether they were met, follows from the timeline: nothing about a deadline is
+//! stored but what people record.
 
 use serde_json::{Map, Value};
 
