@@ -4,7 +4,7 @@ use casebook_engine::case::event::{Asserted, Recorder, Version};
 use casebook_engine::engine::RecordOptions;
 use serde_json::json;
 
-use crate::desk::{Desk, accepted, engine_of, police_conduct, refusal, rules};
+use crate::desk::{Desk, accepted, definition, engine_of, police_conduct, refusal, rules};
 
 const SENTENCE: &str = "sentence-passed charge=C1 disposal=fine decided=court on=2021-06-01";
 
@@ -249,4 +249,68 @@ fn beside_a_gap_that_it_would_close_an_event_has_no_place_of_its_own() {
     let report = order[place + 1];
     // The latest place is its own, between the report and the closing: dated after the report it is another beginning.
     assert_eq!((after.unwrap().0, before.unwrap().0), (report, order[place + 2]), "{order:?}");
+}
+
+const VISITS: &str = "
+workflow: visits
+version: 1
+language: casebook/1
+title: Visits
+timezone: Europe/London
+roles: { clerk: { title: Clerk } }
+entities: { house: { title: House, introduced-by: house-found } }
+events:
+  case-opened: { title: Opened }
+  house-found: { title: Found, scope: [house] }
+  house-visited: { title: Visited, scope: [house], gap: true }
+  form-sent: { title: Sent, gap: true }
+  form-read: { title: Read, gap: true }
+  call-made: { title: Called, gap: true }
+  call-answered: { title: Answered, gap: true }
+  report-written:
+    title: Written
+    rules: [{ id: visit-first, class: gap, require: \"case.happened('house-visited')\", message: no visit }]
+  matter-closed: { title: Closed }
+strands:
+  matter:
+    title: Matter
+    states: { open: {}, sent: {}, called: {}, known: {}, closed: { final: true } }
+    initial: open
+    transitions:
+      - { on: form-sent, from: open, to: sent }
+      - { on: form-read, from: sent, to: known }
+      - { on: call-made, from: open, to: called }
+      - { on: call-answered, from: called, to: known }
+      - { on: matter-closed, from: known, to: closed }
+";
+
+fn visits() -> Desk {
+    let desk = Desk::at(engine_of(definition(VISITS)), "R/1", "case-opened");
+    desk.record("house-found house=H1");
+    desk
+}
+
+#[test]
+fn which_entity_a_missing_step_was_about_is_not_guessed() {
+    let desk = visits();
+    let told = desk.record_with_gaps("report-written");
+    assert_eq!(told.gaps[0].missing, ["house-visited"], "there is but one house");
+    let desk = visits();
+    desk.record("house-found house=H2");
+    let options = RecordOptions { declare_gaps: true, ..RecordOptions::default() };
+    let refused = refusal(desk.propose_with(&["report-written"], options));
+    assert_eq!((rules(&refused), refused.gaps.len()), (vec!["visit-first"], 0));
+    desk.record("gap-declared missing_type=house-visited house=H2 why_known=letter");
+    desk.record("report-written");
+}
+
+#[test]
+fn which_way_it_went_is_not_guessed_where_two_are_as_short() {
+    let desk = visits();
+    let options = RecordOptions { declare_gaps: true, ..RecordOptions::default() };
+    let refused = refusal(desk.propose_with(&["matter-closed"], options));
+    assert_eq!((refused.gaps.len(), refused.path.map(|path| path.len())), (0, Some(2)));
+    desk.record("call-made");
+    let told = desk.record_with_gaps("matter-closed");
+    assert_eq!(told.gaps[0].missing, ["call-answered"]);
 }

@@ -5,6 +5,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::print_stdout,
+    clippy::disallowed_methods,
     missing_docs,
     reason = "a benchmark fails loudly"
 )]
@@ -12,9 +13,13 @@
 mod reference;
 
 use std::sync::Arc;
+use std::time::Instant;
 
+use casebook_engine::case::asking::may;
 use casebook_engine::case::decide::{CaseName, Supply, Terms, decide};
-use casebook_engine::case::event::{CaseId, ProposedEvent, Recorder};
+use casebook_engine::case::event::{CaseId, ProposedEvent, Recorder, Scope, engine_types};
+use casebook_engine::case::state::CaseState;
+use casebook_engine::definition::{Definition, EventTypeId};
 use criterion::{Criterion, criterion_group, criterion_main};
 use uuid::Uuid;
 
@@ -42,12 +47,34 @@ fn benches(criterion: &mut Criterion) {
         lines.len(),
         ask(&lawful).map(|decision| decision.events.len()).map_err(|error| format!("{error:?}"))
     );
+    println!("{}", worst_refusal(&definition, &state));
     criterion.bench_function("decide: one lawful event on the reference case", |bench| {
         bench.iter(|| ask(&lawful));
     });
     criterion.bench_function("decide: one refusal with its path", |bench| {
         bench.iter(|| ask(&refused));
     });
+}
+
+/// The event type whose refusal on this case takes longest, the best of three askings.
+fn worst_refusal(definition: &Definition, state: &CaseState) -> String {
+    let time = |event: EventTypeId| {
+        let once = || {
+            let begin = Instant::now();
+            let refusal = may(state, event, &Scope::new()).err();
+            (begin.elapsed(), refusal)
+        };
+        (0..3).map(|_| once()).min_by_key(|(time, _)| *time)
+    };
+    let types = (0..definition.events.len()).filter_map(|index| u16::try_from(index).ok().map(EventTypeId));
+    let own = |event: &EventTypeId| engine_types::ALL.contains(&definition.event_type(*event).name.as_str());
+    let refusals = types.filter(|event| !own(event)).filter_map(|event| {
+        let (time, refusal) = time(event)?;
+        Some((time, refusal?))
+    });
+    let (time, refusal) = refusals.max_by_key(|(time, _)| *time).unwrap();
+    let path = refusal.path.as_ref().map(Vec::len);
+    format!("the slowest refusal: {} in {time:?}, path {path:?}, {:?}", refusal.event_type, refusal.path_note)
 }
 
 criterion_group!(group, benches);

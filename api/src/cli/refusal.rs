@@ -144,7 +144,11 @@ fn tell_path(refused: &Refused, titles: &Titles, page: &mut Page) -> Result<(), 
                 missing => gap_words(missing, titles),
             };
             let then = format!("then {aim}");
-            page.item(2, &good("→"), &then)
+            page.item(2, &good("→"), &then)?;
+            match refusal.path_note.as_deref() {
+                Some(note) => page.paragraph(2, &format!("Not certain: {}.", unstopped(note))),
+                None => Ok(()),
+            }
         }
         Some(_) => Ok(()),
         // Where it is a question of who may do it, the reason has said all there is to say.

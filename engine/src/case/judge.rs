@@ -9,7 +9,7 @@ use super::occurred::Bounds;
 use super::status::{Scene, ScopeProblem, Status, branches_for};
 use crate::definition::condition::{Cause, EntityId, EventFacts, Truth};
 use crate::definition::{
-    Definition, EventType, EventTypeId, Ownership, RoleId, Rule, RuleClass, StateId, StrandId,
+    Definition, EventType, EventTypeId, Introduction, Ownership, RoleId, Rule, RuleClass, StateId, StrandId,
 };
 
 /// An event as it is judged: real, or one that is only asked about.
@@ -129,14 +129,17 @@ pub(crate) fn status_for(
 ) -> (Option<Status>, Vec<ScopeProblem>) {
     let event_type = definition.event_type(question.event_type);
     let mut problems = Vec::new();
-    let mut known = true;
-    for kind in question.scope.keys() {
-        match definition.kind(kind) {
-            Some(kind_id) => known &= before.find(kind_id, &question.scope[kind]).is_some(),
-            None => known = false,
-        }
-    }
-    if known && event_type.introduces.is_empty() && question.scope.len() <= 1 {
+    // What names only entities that are there, each of the parent that is named with it, is judged without a copy.
+    let fits = question.scope.iter().all(|(name, id)| {
+        let Some(kind) = definition.kind(name) else { return false };
+        let Some(entity) = before.find(kind, id) else { return false };
+        let parent = before.entity(entity).parent.map(|parent| before.entity(parent));
+        let named =
+            parent.and_then(|parent| question.scope.get(&definition.kinds[parent.kind?.index()].name));
+        event_type.introduction_of(kind) != Introduction::Always
+            && named.is_none_or(|named| parent.is_some_and(|parent| *parent.id == **named))
+    });
+    if fits {
         return (None, problems);
     }
     let mut status = before.clone();

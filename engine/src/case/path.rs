@@ -2,27 +2,36 @@
 //!
 //! Events that have not been written yet are tried as candidates: every type that can matter, about every entity
 //! that can matter, in each way of filling it in that a transition or a condition tells apart. What they leave open
-//! counts as possible. The search is A*: the distance in the strand's own graph never overestimates.
+//! counts as possible. [`super::search`] finds the shortest way; this says where it looks, and tells it to people.
 
 use std::cell::Cell;
-use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::collections::hash_map::DefaultHasher;
-use std::collections::{BTreeSet, BinaryHeap, HashMap};
 use std::hash::{Hash, Hasher};
 
 use serde_json::Value;
 
-use super::candidate::{Candidate, Distinctions, MissingEvent, candidates, universe_for};
+use super::candidate::{Candidate, Distinctions, MissingEvent, Universe, candidates, universe_for};
 use super::event::{Payload, engine_types};
-use super::judge::{Judgement, Question, Unmet, closed_state, judge, status_for};
+use super::judge::{Question, Unmet, closed_state, judge, status_for};
 use super::refusal::Step;
+use super::search::{Found, Search};
 use super::status::{Scene, ScopeProblem, Status};
 use crate::definition::condition::Condition;
 use crate::definition::mentions::Mentions;
-use crate::definition::{Definition, EventTypeId, KindId, Ownership, RuleClass, StateId, Strand, StrandId};
+use crate::definition::{Definition, EventTypeId, KindId, Ownership, RuleClass, Strand};
 
 /// The most events that the search for one path tries, over all its rounds.
 pub const SEARCH_TRIALS_MAX: usize = 24_000;
+
+/// The most of them for a path that breaks no compliance rule.
+const STRICT_TRIALS_MAX: usize = 18_000;
+
+/// The part of the tries that one layer of the nearest types may take, before all types are searched.
+const LAYER_SHARE: usize = 4;
+
+/// The most events that the search for missing steps tries.
+const GAP_TRIALS_MAX: usize = 8_000;
 
 /// The event types that can help towards an event, nearest first: each layer helps the one before it.
 pub(crate) fn events_that_help(
@@ -107,187 +116,6 @@ fn introducing(definition: &Definition, kind: KindId) -> Vec<EventTypeId> {
     found
 }
 
-/// How far a strand's states are from a state that has a row for an event, in steps of its own graph.
-fn distances(strand: &Strand, event: EventTypeId) -> Vec<Option<usize>> {
-    let mut distance: Vec<Option<usize>> = (0..strand.states.len())
-        .map(|index| strand.row(event, StateId(u16::try_from(index).unwrap_or(u16::MAX))).map(|_| 0))
-        .collect();
-    for step in 0..strand.states.len() {
-        for row in strand.rows.values().flatten() {
-            let reaches = row
-                .branches
-                .iter()
-                .filter_map(|branch| branch.to)
-                .any(|to| distance[to.index()] == Some(step));
-            if reaches && distance[row.from.index()].is_none() {
-                distance[row.from.index()] = Some(step + 1);
-            }
-        }
-    }
-    distance
-}
-
-/// What a search found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Found {
-    /// Indexes into the candidates, in order. The list holds every shortest way that ends elsewhere.
-    Paths(Vec<Vec<usize>>),
-    /// There is none.
-    Nothing,
-    /// The limit was reached first.
-    GaveUp,
-}
-
-/// What is looked for: a status in which the question's event is legal.
-pub(crate) struct Search<'a> {
-    pub(crate) definition: &'a Definition,
-    pub(crate) candidates: &'a [Candidate],
-    pub(crate) goal: &'a Question<'a>,
-    /// Steps may not break a compliance rule, and neither may the goal.
-    pub(crate) strict: bool,
-    /// Events that may still be tried.
-    pub(crate) trials_left: &'a Cell<usize>,
-}
-
-struct Node {
-    status: Status,
-    parent: usize,
-    by: usize,
-    length: usize,
-}
-
-impl Search<'_> {
-    /// Searches from a status, which itself is not the answer.
-    pub(crate) fn from(&self, start: &Status) -> Found {
-        let goal_distances = self.goal_distances();
-        let mentioned = self.mentioned();
-        let mut nodes = vec![Node { status: start.clone(), parent: 0, by: 0, length: 0 }];
-        let mut seen: HashMap<u128, usize> = HashMap::from([(fingerprint(start, &mentioned), 0)]);
-        let mut open = BinaryHeap::from([Reverse((0, 0usize))]);
-        let mut found: Vec<(u128, Vec<usize>)> = Vec::new();
-        let mut length_max = usize::MAX / 8;
-        while let Some(Reverse((estimate, index))) = open.pop() {
-            let length = nodes[index].length;
-            if estimate > length_max || length > length_max {
-                break;
-            }
-            if self.is_reached(&nodes[index].status) && length > 0 {
-                length_max = length;
-                let place = fingerprint(&nodes[index].status, &BTreeSet::new());
-                if !found.iter().any(|(other, _)| *other == place) {
-                    found.push((place, trace(&nodes, index)));
-                }
-                continue;
-            }
-            if length == length_max {
-                continue;
-            }
-            let left = self.trials_left.get().checked_sub(self.candidates.len());
-            let Some(left) = left else {
-                return if found.is_empty() { Found::GaveUp } else { finish(found) };
-            };
-            self.trials_left.set(left);
-            for (by, candidate) in self.candidates.iter().enumerate() {
-                let Some(status) = self.after(&nodes[index].status, candidate) else { continue };
-                let key = fingerprint(&status, &mentioned);
-                if seen.get(&key).is_some_and(|shortest| *shortest <= length + 1) {
-                    continue;
-                }
-                seen.insert(key, length + 1);
-                let estimate = length + 1 + self.distance(&status, &goal_distances);
-                if estimate <= length_max {
-                    open.push(Reverse((estimate, nodes.len())));
-                    nodes.push(Node { status, parent: index, by, length: length + 1 });
-                }
-            }
-        }
-        if found.is_empty() { Found::Nothing } else { finish(found) }
-    }
-
-    fn is_reached(&self, status: &Status) -> bool {
-        let judgement = judge(self.definition, status, self.goal);
-        passes(&judgement, self.strict)
-    }
-
-    /// The status after a candidate, if it is legal there.
-    pub(crate) fn after(&self, status: &Status, candidate: &Candidate) -> Option<Status> {
-        let question = Question::about(&candidate.event);
-        if !passes(&judge(self.definition, status, &question), self.strict) {
-            return None;
-        }
-        let mut after = status.clone();
-        after.step(self.definition, &candidate.event);
-        Some(after)
-    }
-
-    /// The event types that rules of goal and candidates ask about: they tell statuses apart.
-    fn mentioned(&self) -> BTreeSet<EventTypeId> {
-        let mut mentions = Mentions::default();
-        let types: BTreeSet<EventTypeId> = self
-            .candidates
-            .iter()
-            .map(|candidate| candidate.event.event_type)
-            .chain([self.goal.event_type])
-            .collect();
-        for event in types {
-            for rule in &self.definition.event_type(event).rules {
-                mentions.of_rule(event, rule);
-            }
-        }
-        mentions.follow_derived(self.definition);
-        mentions.events
-    }
-
-    fn goal_distances(&self) -> Vec<(StrandId, Vec<Option<usize>>)> {
-        self.definition
-            .event_type(self.goal.event_type)
-            .moves
-            .iter()
-            .filter(|(_, ownership)| *ownership == Ownership::Owns)
-            .map(|(strand, _)| {
-                (*strand, distances(&self.definition.strands[strand.index()], self.goal.event_type))
-            })
-            .collect()
-    }
-
-    /// Never more than the steps that are missing.
-    fn distance(&self, status: &Status, goal_distances: &[(StrandId, Vec<Option<usize>>)]) -> usize {
-        let closure = status.closure(self.definition, self.goal.scope);
-        goal_distances
-            .iter()
-            .flat_map(|(strand, distances)| {
-                closure
-                    .iter()
-                    .filter_map(|entity| status.strand(*entity, *strand)?.state)
-                    .map(|state| distances[state.index()].unwrap_or(usize::MAX / 4))
-            })
-            .max()
-            .unwrap_or(0)
-    }
-}
-
-fn passes(judgement: &Judgement, strict: bool) -> bool {
-    judgement.unmet.iter().all(|unmet| match unmet.class() {
-        RuleClass::Compliance => !strict,
-        RuleClass::Authority => !matches!(unmet, Unmet::Rule { .. }),
-        RuleClass::Logical | RuleClass::Gap => false,
-    })
-}
-
-fn trace(nodes: &[Node], mut index: usize) -> Vec<usize> {
-    let mut path = Vec::new();
-    while index != 0 {
-        path.push(nodes[index].by);
-        index = nodes[index].parent;
-    }
-    path.reverse();
-    path
-}
-
-fn finish(found: Vec<(u128, Vec<usize>)>) -> Found {
-    Found::Paths(found.into_iter().map(|(_, path)| path).collect())
-}
-
 /// Tells statuses apart by what strands, overlays and the events asked about say.
 pub(crate) fn fingerprint(status: &Status, mentioned: &BTreeSet<EventTypeId>) -> u128 {
     let mut hashers = [DefaultHasher::new(), DefaultHasher::new()];
@@ -319,40 +147,128 @@ pub(crate) struct WayThere {
 /// The shortest legal path from a status to an event that is refused there: first without breaking any rule, then, if
 /// there is none, without breaking one that refuses.
 pub(crate) fn shortest_path(definition: &Definition, start: &Status, goal: &Question<'_>) -> WayThere {
-    let distinctions = Distinctions::of(definition);
-    let universe = universe_for(definition, start, goal.scope);
-    let mut layers = events_that_help(definition, start, goal.event_type);
-    for types in &mut layers {
-        types.retain(|event| !definition.event_type(*event).is_unsought);
-    }
     if is_hopeless(definition, start, goal) {
         let note = "no other event can change this: the event itself would have to be another".to_owned();
         return WayThere { steps: None, note: Some(note) };
     }
-    let trials_left = Cell::new(SEARCH_TRIALS_MAX);
-    let mut gave_up = false;
-    for strict in [true, false] {
-        for types in &layers {
-            let candidates = candidates(definition, &distinctions, &universe, types);
-            let search =
-                Search { definition, candidates: &candidates, goal, strict, trials_left: &trials_left };
-            match search.from(start) {
-                Found::Paths(paths) => {
-                    let shortest = paths.first().map_or(&[][..], Vec::as_slice);
-                    let steps = steps_of(&search, start, shortest);
-                    return WayThere { steps: Some(steps), note: None };
-                }
-                Found::Nothing => {}
-                Found::GaveUp => gave_up = true,
+    let mut layers = events_that_help(definition, start, goal.event_type);
+    for types in &mut layers {
+        types.retain(|event| !definition.event_type(*event).is_unsought);
+    }
+    let ground = Ground {
+        definition,
+        start,
+        goal,
+        distinctions: Distinctions::of(definition),
+        universe: universe_for(definition, start, goal.scope),
+        layers,
+    };
+    let blameless = ground.shortest(true, STRICT_TRIALS_MAX);
+    let way = match &blameless {
+        Way::Found { .. } => &blameless,
+        Way::Nothing | Way::GaveUp => &ground.shortest(false, SEARCH_TRIALS_MAX - STRICT_TRIALS_MAX),
+    };
+    match way {
+        Way::Found { steps, is_certain } => {
+            let mut doubts = Vec::new();
+            if blameless == Way::GaveUp {
+                doubts.push("one that breaks no rule");
             }
+            if !is_certain {
+                doubts.push("a shorter one");
+            }
+            let note = format!("{} was not ruled out within {SEARCH_TRIALS_MAX} tries", doubts.join(", or "));
+            WayThere { steps: Some(steps.clone()), note: Some(note).filter(|_| !doubts.is_empty()) }
+        }
+        Way::GaveUp => {
+            let note = format!("no path was found within {SEARCH_TRIALS_MAX} tries; there may be one");
+            WayThere { steps: None, note: Some(note) }
+        }
+        Way::Nothing if blameless == Way::GaveUp => {
+            let note = format!("no path was found within {SEARCH_TRIALS_MAX} tries; there may be one");
+            WayThere { steps: None, note: Some(note) }
+        }
+        Way::Nothing => {
+            let note = "no sequence of events from here makes it legal".to_owned();
+            WayThere { steps: None, note: Some(note) }
         }
     }
-    let note = if gave_up {
-        format!("no path was found within {SEARCH_TRIALS_MAX} tries; there may be one")
-    } else {
-        "no sequence of events from here makes it legal".to_owned()
-    };
-    WayThere { steps: None, note: Some(note) }
+}
+
+/// Where a path is looked for.
+struct Ground<'a> {
+    definition: &'a Definition,
+    start: &'a Status,
+    goal: &'a Question<'a>,
+    distinctions: Distinctions,
+    universe: Universe,
+    layers: Vec<BTreeSet<EventTypeId>>,
+}
+
+/// A way, and whether none is shorter.
+#[derive(Debug, Clone, PartialEq)]
+enum Way {
+    Found { steps: Vec<Step>, is_certain: bool },
+    Nothing,
+    GaveUp,
+}
+
+impl Ground<'_> {
+    /// The shortest way among events of all types that can help. The nearest types are tried first, for a way whose length
+    /// bounds the search through all of them.
+    fn shortest(&self, strict: bool, trials_max: usize) -> Way {
+        let Some((whole, nearest)) = self.layers.split_last() else { return Way::Nothing };
+        let trials_left = Cell::new(trials_max);
+        let mut known: Option<Vec<Step>> = None;
+        // A layer that holds nearly all of them finds nothing sooner.
+        for types in nearest.iter().filter(|types| types.len() * 2 <= whole.len()) {
+            let granted = trials_left.get().min(trials_max / LAYER_SHARE);
+            let (way, tried) = self.among(types, strict, usize::MAX, granted);
+            trials_left.set(trials_left.get() - tried);
+            if let Way::Found { steps, .. } = way {
+                known = Some(steps);
+                break;
+            }
+        }
+        let length_max = known.as_ref().map_or(usize::MAX, |steps| steps.len() - 1);
+        let (way, _) = self.among(whole, strict, length_max, trials_left.get());
+        match (way, known) {
+            (Way::Found { steps, is_certain }, _) => Way::Found { steps, is_certain },
+            (Way::Nothing, Some(steps)) => Way::Found { steps, is_certain: true },
+            (Way::GaveUp, Some(steps)) => Way::Found { steps, is_certain: false },
+            (nothing, None) => nothing,
+        }
+    }
+
+    /// The shortest way among events of these types, and how many were tried.
+    fn among(
+        &self,
+        types: &BTreeSet<EventTypeId>,
+        strict: bool,
+        length_max: usize,
+        trials_max: usize,
+    ) -> (Way, usize) {
+        let candidates = candidates(self.definition, &self.distinctions, &self.universe, types);
+        let trials_left = Cell::new(trials_max);
+        let search = Search {
+            definition: self.definition,
+            candidates: &candidates,
+            goal: self.goal,
+            strict,
+            every_end: false,
+            length_max,
+            trials_left: &trials_left,
+        };
+        let way = match search.from(self.start) {
+            Found::Paths { paths, is_certain, .. } => {
+                let shortest = paths.first().map_or(&[][..], Vec::as_slice);
+                Way::Found { steps: steps_of(&search, self.start, shortest), is_certain }
+            }
+            Found::Nothing => Way::Nothing,
+            Found::GaveUp => Way::GaveUp,
+        };
+        (way, trials_max - trials_left.get())
+    }
 }
 
 /// Whether something that only the event itself says stands in the way.
@@ -360,7 +276,7 @@ fn is_hopeless(definition: &Definition, start: &Status, goal: &Question<'_>) -> 
     let rules = &definition.event_type(goal.event_type).rules;
     judge(definition, start, goal).unmet.iter().filter(|unmet| unmet.blocks()).any(|unmet| match unmet {
         Unmet::Scope(problem) => !matches!(problem, ScopeProblem::Unknown { .. }),
-        Unmet::NoBranch { .. } => true,
+        Unmet::NoBranch { strand, .. } => !leads_on_somewhere(&definition.strands[strand.index()], goal),
         Unmet::Rule { index, class: RuleClass::Logical | RuleClass::Gap, .. } => {
             let (introduced, _) = status_for(definition, start, goal);
             let status = introduced.as_ref().unwrap_or(start);
@@ -375,6 +291,14 @@ fn is_hopeless(definition: &Definition, start: &Status, goal: &Question<'_>) -> 
     })
 }
 
+/// Whether the event's fields fit a branch in any state of the strand.
+fn leads_on_somewhere(strand: &Strand, goal: &Question<'_>) -> bool {
+    let rows = strand.rows.get(&goal.event_type).into_iter().flatten().map(|row| &row.branches);
+    let starts = strand.initial.iter().filter(|initial| initial.on == Some(goal.event_type));
+    let mut branches = rows.chain(starts.map(|initial| &initial.branches)).flatten();
+    goal.facts.absent.is_some() || branches.any(|branch| branch.matches(|field| goal.data.get(field)))
+}
+
 /// The missing steps that, declared as gaps, make an event legal.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Missing {
@@ -386,53 +310,66 @@ pub(crate) enum Missing {
     Nothing,
 }
 
-/// Looks for the gaps: forward steps only, none of which breaks a rule.
+/// Looks for the gaps: forward steps only, none of which breaks a rule. Nothing is guessed: where the shortest ways lead to
+/// different states, or through different ones, or to the same by events about different entities, it is for the caller
+/// to choose.
 pub(crate) fn missing_steps(
     definition: &Definition,
     start: &Status,
     goal: &Question<'_>,
     strict: bool,
 ) -> Missing {
-    let distinctions = Distinctions::of(definition);
-    let universe = universe_for(definition, start, goal.scope);
     if is_hopeless(definition, start, goal) {
         return Missing::Nothing;
     }
-    let trials_left = Cell::new(SEARCH_TRIALS_MAX);
-    for mut types in events_that_help(definition, start, goal.event_type) {
-        types.retain(|event| definition.event_type(*event).may_be_gap);
-        let candidates = candidates(definition, &distinctions, &universe, &types);
-        let search = Search { definition, candidates: &candidates, goal, strict, trials_left: &trials_left };
-        let Found::Paths(paths) = search.from(start) else { continue };
-        if paths.len() > 1 {
-            let names = |path: &Vec<usize>| {
-                path.iter()
-                    .map(|index| definition.event_type(candidates[*index].event.event_type).name.clone())
-                    .collect()
-            };
-            let mut choices: Vec<Vec<String>> = paths.iter().map(names).collect();
-            choices.dedup();
-            return Missing::Choice(choices);
-        }
-        let path = paths.into_iter().next().unwrap_or_default();
-        return Missing::Steps(with_alternatives(&search, start, &path));
+    let Some(mut types) = events_that_help(definition, start, goal.event_type).pop() else {
+        return Missing::Nothing;
+    };
+    types.retain(|event| definition.event_type(*event).may_be_gap);
+    let universe = universe_for(definition, start, goal.scope);
+    let candidates = candidates(definition, &Distinctions::of(definition), &universe, &types);
+    let trials_left = Cell::new(GAP_TRIALS_MAX);
+    let search = Search {
+        definition,
+        candidates: &candidates,
+        goal,
+        strict,
+        every_end: true,
+        length_max: usize::MAX,
+        trials_left: &trials_left,
+    };
+    // A way of which it is not certain that it is the only shortest one would be a guess.
+    let Found::Paths { paths, used, is_certain: true } = search.from(start) else { return Missing::Nothing };
+    let (steps, taken) = with_alternatives(&search, start, &paths[0]);
+    if paths.len() > 1 || !used.is_subset(&taken) {
+        let name = |index: &usize| definition.event_type(candidates[*index].event.event_type).name.clone();
+        let mut choices: Vec<Vec<String>> =
+            paths.iter().map(|path| path.iter().map(name).collect()).collect();
+        choices.dedup();
+        return Missing::Choice(choices);
     }
-    Missing::Nothing
+    Missing::Steps(steps)
 }
 
 /// For each step of a path, all candidates that lead to the same place and still to the goal, with the values that do
-/// not matter left out.
-fn with_alternatives(search: &Search<'_>, start: &Status, path: &[usize]) -> Vec<Vec<MissingEvent>> {
+/// not matter left out; and which candidates these are. Those about other entities cannot be named beside it.
+fn with_alternatives(
+    search: &Search<'_>,
+    start: &Status,
+    path: &[usize],
+) -> (Vec<Vec<MissingEvent>>, BTreeSet<usize>) {
     let mut status = start.clone();
     let mut steps = Vec::new();
+    let mut taken = BTreeSet::new();
     for (place, index) in path.iter().enumerate() {
         let chosen = &search.candidates[*index];
         let Some(after) = search.after(&status, chosen) else { break };
         let after_it = Some(strands_of(&after));
         let detour = Detour { search, before: &status, after: after_it, rest: &path[place + 1..] };
         let mut alternatives = vec![detour.needed(chosen)];
-        for candidate in search.candidates {
+        for (other, candidate) in search.candidates.iter().enumerate() {
             if candidate.event.scope() == chosen.event.scope() && detour.leads_on(candidate) {
+                taken.insert(other);
                 let alternative = detour.needed(candidate);
                 if !alternatives.contains(&alternative) {
                     alternatives.push(alternative);
@@ -442,7 +379,7 @@ fn with_alternatives(search: &Search<'_>, start: &Status, path: &[usize]) -> Vec
         steps.push(alternatives);
         status = after;
     }
-    steps
+    (steps, taken)
 }
 
 /// A path for people: each step with the values that it must have, and no others.

@@ -30,7 +30,7 @@ pub struct Refusal {
     /// The same with scope and the values that matter, to be read or played.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub path_steps: Vec<Step>,
-    /// Why there is no path, in words.
+    /// Why there is no path, or what is not certain of it, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path_note: Option<String>,
     /// The missing events that could be declared as gaps.

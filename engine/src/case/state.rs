@@ -343,3 +343,67 @@ impl CaseState {
         status
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use uuid::Uuid;
+
+    use super::super::decide::{CaseName, Supply, Terms, decide};
+    use super::super::event::{CaseId, ProposedEvent, Recorder};
+    use super::super::occurred::Occurred;
+    use super::super::status::work;
+    use super::*;
+    use crate::definition::compile::compile;
+    use crate::definition::source::SourceFile;
+
+    const NOTES: &str = "
+workflow: notes
+version: 1
+language: casebook/1
+title: Notes
+timezone: Europe/London
+roles: { clerk: { title: Clerk } }
+events:
+  case-opened: { title: Opened }
+  note-made:
+    title: Note made
+    rules: [{ id: not-many, class: compliance, require: case.count('note-made') < 5000, message: too many }]
+";
+
+    /// The decision on a note of a day of January 2020, taken into the case.
+    fn note(state: &mut CaseState, day: u8) {
+        let name = CaseName { reference: "R/1".into(), case_id: CaseId(Uuid::nil()) };
+        let by = Recorder { id: "clerk-1".into(), role: "clerk".into() };
+        let mut event = ProposedEvent::new("note-made", by);
+        event.occurred = Some(Occurred::parse(&format!("2020-01-{day:02}")).expect("a date"));
+        let id = Uuid::from_u128(u128::from(state.version().0) + 1);
+        let (mut new_id, mut salt) = (|| id, || String::from("AAAAAAAAAAAAAAAAAAAAAA=="));
+        let mut supply = Supply { now: Timestamp::UNIX_EPOCH, new_id: &mut new_id, new_salt: &mut salt };
+        let decision = decide(state, &name, &[event], &Terms::default(), &mut supply).expect("a lawful note");
+        for event in decision.events {
+            let position = state.position().next();
+            state.evolve(event, position);
+        }
+    }
+
+    /// The steps that deciding and taking one more note costs, after so many.
+    fn cost_after(count: usize, day: u8) -> usize {
+        let files = [SourceFile { name: "definition.yaml".into(), text: NOTES.into() }];
+        let definition = compile(&files).unwrap_or_else(|problems| panic!("{problems:#?}"));
+        let mut state = CaseState::before_opening(Arc::new(definition));
+        for _ in 0..count {
+            note(&mut state, 2);
+        }
+        let before = work::STEPS.get();
+        note(&mut state, day);
+        work::STEPS.get() - before
+    }
+
+    #[test]
+    fn an_append_at_the_end_costs_the_same_however_long_the_case_is() {
+        assert_eq!((cost_after(10, 3), cost_after(1_000, 3)), (1, 1));
+        // What is counted does grow where the event is late.
+        assert!(cost_after(10, 1) > 10);
+    }
+}

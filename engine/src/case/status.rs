@@ -285,6 +285,8 @@ impl Status {
 
     /// The status after the event. Total: what does not fit is left where it is.
     pub fn step(&mut self, definition: &Definition, event: &Arc<EffectiveEvent>) {
+        #[cfg(test)]
+        work::STEPS.set(work::STEPS.get() + 1);
         self.step_telling(definition, event, &mut |_| {});
     }
 
@@ -609,5 +611,16 @@ impl crate::definition::condition::Facts for Scene<'_> {
 
     fn event(&self) -> Option<EventFacts<'_>> {
         self.event
+    }
+}
+
+/// What was done, counted for tests that hold that it does not grow with the case.
+#[cfg(test)]
+pub(crate) mod work {
+    use std::cell::Cell;
+
+    thread_local! {
+        /// Events that a status was moved by.
+        pub(crate) static STEPS: Cell<usize> = const { Cell::new(0) };
     }
 }

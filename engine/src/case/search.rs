@@ -1,0 +1,638 @@
+//! A*: the shortest sequence of candidates from a status to one in which an event is legal.
+//!
+//! What is estimated never overestimates ([`super::remaining`]), and statuses that nothing in the search tells apart are
+//! one ([`super::told_apart`]). A candidate is judged only where its strands have a row for it and something would change.
+
+use std::cell::Cell;
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, BinaryHeap, HashMap};
+
+use super::candidate::Candidate;
+use super::event::Scope;
+use super::judge::{Judgement, Question, Unmet, judge};
+use super::remaining::{NEVER, Remaining};
+use super::status::{Status, branches_for};
+use super::told_apart::ToldApart;
+use crate::definition::condition::EntityId;
+use crate::definition::{Definition, Introduction, KindId, Ownership, RuleClass};
+
+/// What a search found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// Indexes into the candidates, in order.
+    Paths {
+        /// One shortest way; with [`Search::every_end`], one to each end that the shortest ways lead to.
+        paths: Vec<Vec<usize>>,
+        /// All candidates of all shortest ways that were found to the end of the first.
+        used: BTreeSet<usize>,
+        /// False where the limit was reached before that was certain.
+        is_certain: bool,
+    },
+    /// There is none.
+    Nothing,
+    /// The limit was reached first.
+    GaveUp,
+}
+
+/// What is looked for: a status in which the question's event is legal.
+pub(crate) struct Search<'a> {
+    pub(crate) definition: &'a Definition,
+    pub(crate) candidates: &'a [Candidate],
+    pub(crate) goal: &'a Question<'a>,
+    /// Steps may not break a compliance rule, and neither may the goal.
+    pub(crate) strict: bool,
+    /// Every state that the shortest ways lead to is wanted, not one way alone.
+    pub(crate) every_end: bool,
+    /// No longer path is of interest.
+    pub(crate) length_max: usize,
+    /// Events that may still be tried.
+    pub(crate) trials_left: &'a Cell<usize>,
+}
+
+struct Node {
+    status: Status,
+    key: u128,
+    parent: usize,
+    by: usize,
+    length: usize,
+    is_goal: bool,
+    /// Other ways that are as short: parent and candidate.
+    others: Vec<(usize, usize)>,
+}
+
+/// What tells an end from others, and the goals that were reached there.
+type End = (u128, Vec<usize>);
+
+/// The candidates with what a search needs to know of all of them.
+struct Tried<'a> {
+    told: ToldApart,
+    every_strand: ToldApart,
+    remaining: Remaining<'a>,
+    /// The scopes of the candidates, each once, and the scope of each candidate.
+    scopes: Vec<&'a Scope>,
+    scope_of: Vec<usize>,
+}
+
+impl<'a> Search<'a> {
+    fn prepared(&self) -> Tried<'a> {
+        let types: BTreeSet<_> = self.candidates.iter().map(|candidate| candidate.event.event_type).collect();
+        let mut asked = types.clone();
+        asked.insert(self.goal.event_type);
+        let told = ToldApart::by(self.definition, &asked);
+        let every_strand = ToldApart::default().and_every_strand(self.definition);
+        let mut index: HashMap<&Scope, usize> = HashMap::new();
+        let mut scopes = Vec::new();
+        let scope_of = self.candidates.iter().map(|candidate| {
+            *index.entry(candidate.event.scope()).or_insert_with(|| {
+                scopes.push(candidate.event.scope());
+                scopes.len() - 1
+            })
+        });
+        let scope_of = scope_of.collect();
+        Tried {
+            told: if self.every_end { told.and_every_strand(self.definition) } else { told },
+            every_strand,
+            remaining: Remaining::new(self.definition, self.goal, self.strict, &types),
+            scopes,
+            scope_of,
+        }
+    }
+
+    /// Searches from a status, which itself is not the answer.
+    pub(crate) fn from(&self, start: &Status) -> Found {
+        let tried = self.prepared();
+        let key = tried.told.key(start);
+        let estimate = tried.remaining.steps(start).max(1);
+        let begin = Node {
+            status: start.clone(),
+            key,
+            parent: 0,
+            by: 0,
+            length: 0,
+            is_goal: false,
+            others: Vec::new(),
+        };
+        let mut round = Round {
+            search: self,
+            tried,
+            nodes: vec![begin],
+            shortest: HashMap::from([(key, (0, 0))]),
+            open: BinaryHeap::from([(Reverse(estimate), 0, Reverse(0))]),
+            best: None,
+            limit: self.length_max.min(NEVER - 1),
+        };
+        let mut ends: Vec<End> = Vec::new();
+        while let Some((Reverse(estimate), _, Reverse(index))) = round.open.pop() {
+            let node = &round.nodes[index];
+            if estimate > round.limit {
+                break;
+            }
+            if round.shortest.get(&node.key).is_some_and(|(known, _)| *known < node.length) {
+                continue;
+            }
+            if !node.is_goal {
+                if !round.expand(index) {
+                    return given_up(&round.nodes, &ends, round.best);
+                }
+                continue;
+            }
+            round.limit = node.length;
+            let end = round.tried.every_strand.key(&node.status);
+            match ends.iter_mut().find(|(other, _)| *other == end) {
+                Some((_, reached)) => reached.push(index),
+                None => ends.push((end, vec![index])),
+            }
+            if !self.every_end {
+                break;
+            }
+        }
+        if ends.is_empty() { Found::Nothing } else { finished(&round.nodes, &ends, true) }
+    }
+
+    pub(crate) fn is_reached(&self, status: &Status) -> bool {
+        passes(&judge(self.definition, status, self.goal), self.strict)
+    }
+
+    /// The status after a candidate, if it is legal there.
+    pub(crate) fn after(&self, status: &Status, candidate: &Candidate) -> Option<Status> {
+        let question = Question::about(&candidate.event);
+        if !passes(&judge(self.definition, status, &question), self.strict) {
+            return None;
+        }
+        let mut after = status.clone();
+        after.step(self.definition, &candidate.event);
+        Some(after)
+    }
+
+    /// Whether the strands that own the candidate have a row for it here, and anything that the search tells apart could
+    /// change.
+    fn may_matter(
+        &self,
+        tried: &Tried<'_>,
+        status: &Status,
+        candidate: &Candidate,
+        about: &[EntityId],
+    ) -> bool {
+        let event = &candidate.event;
+        let event_type = self.definition.event_type(event.event_type);
+        let told = &tried.told;
+        let is_there = |kind| about.iter().any(|entity| status.entity(*entity).kind == Some(kind));
+        let fits = |kind: &KindId| match event_type.introduction_of(*kind) {
+            Introduction::Always => !is_there(*kind),
+            Introduction::Never => is_there(*kind),
+            Introduction::IfNew => true,
+        };
+        if !event_type.scope.iter().all(fits) {
+            return false;
+        }
+        let mut matters = !event_type.introduces.is_empty()
+            || (!event_type.amends.is_empty() && told.reads_entities())
+            || told.notices(status, event.event_type, about);
+        for (strand_id, ownership) in &event_type.moves {
+            let strand = &self.definition.strands[strand_id.index()];
+            for entity in about {
+                let Some(at) = status.strand(*entity, *strand_id) else { continue };
+                let branches = branches_for(strand, at.state, event.event_type);
+                if *ownership == Ownership::Owns && branches.is_none() && !event_type.always_accepted {
+                    return false;
+                }
+                matters |= told.reads_strand(*strand_id)
+                    && branches.is_some_and(|branches| {
+                        let taken =
+                            branches.iter().find(|branch| branch.matches(|field| event.data().get(field)));
+                        taken.and_then(|branch| branch.to).is_some_and(|to| at.state != Some(to))
+                    });
+            }
+            // What is observed may move strands below the entities that are named.
+            matters |= *ownership == Ownership::Observes && told.reads_strand(*strand_id);
+        }
+        matters || self.turns_overlay(told, status, candidate, about)
+    }
+
+    fn turns_overlay(
+        &self,
+        told: &ToldApart,
+        status: &Status,
+        candidate: &Candidate,
+        about: &[EntityId],
+    ) -> bool {
+        let event = candidate.event.event_type;
+        let strands = about.iter().flat_map(|entity| &status.entity(*entity).strands);
+        strands.into_iter().any(|at| {
+            let told = told.overlays(at.strand);
+            let overlays = &self.definition.strands[at.strand.index()].overlays;
+            told != 0
+                && overlays.iter().enumerate().any(|(index, overlay)| {
+                    let bit = 1 << index;
+                    let turns = if at.overlays & bit == 0 { &overlay.set_by } else { &overlay.cleared_by };
+                    told & bit != 0 && turns.contains(&event)
+                })
+        })
+    }
+}
+
+/// One search under way.
+struct Round<'s, 'a> {
+    search: &'s Search<'a>,
+    tried: Tried<'a>,
+    nodes: Vec<Node>,
+    /// By key: the length of the shortest way there, and its node.
+    shortest: HashMap<u128, (usize, usize)>,
+    /// By estimate, the longest way first among equals.
+    open: BinaryHeap<(Reverse<usize>, usize, Reverse<usize>)>,
+    /// The shortest way to the goal so far.
+    best: Option<usize>,
+    /// No longer way is of interest.
+    limit: usize,
+}
+
+impl Round<'_, '_> {
+    /// Tries every candidate after a node; false where the limit of tries is reached.
+    fn expand(&mut self, index: usize) -> bool {
+        let search = self.search;
+        let mut closures: Vec<Option<Vec<EntityId>>> = vec![None; self.tried.scopes.len()];
+        for (by, candidate) in search.candidates.iter().enumerate() {
+            let scope = self.tried.scope_of[by];
+            let status = &self.nodes[index].status;
+            let about = closures[scope]
+                .get_or_insert_with(|| status.closure(search.definition, self.tried.scopes[scope]));
+            if !search.may_matter(&self.tried, status, candidate, about) {
+                continue;
+            }
+            let Some(left) = search.trials_left.get().checked_sub(1) else { return false };
+            search.trials_left.set(left);
+            if let Some(status) = search.after(status, candidate) {
+                self.take(index, by, status);
+            }
+        }
+        true
+    }
+
+    /// Takes a status that was come to, if no shorter way there is known and the goal can be near enough.
+    fn take(&mut self, parent: usize, by: usize, status: Status) {
+        let key = self.tried.told.key(&status);
+        let length = self.nodes[parent].length + 1;
+        match self.shortest.get(&key) {
+            Some((known, node)) if *known == length => {
+                self.nodes[*node].others.push((parent, by));
+                return;
+            }
+            Some((known, _)) if *known < length => return,
+            _ => {}
+        }
+        let is_goal = self.search.is_reached(&status);
+        let remaining = if is_goal { 0 } else { self.tried.remaining.steps(&status).max(1) };
+        // A second way of the same length is of interest only for where it ends.
+        let is_settled = self.best.is_some() && !self.search.every_end;
+        let limit = if is_settled { self.limit - 1 } else { self.limit };
+        if length.saturating_add(remaining) > limit {
+            return;
+        }
+        let node = self.nodes.len();
+        self.shortest.insert(key, (length, node));
+        if is_goal {
+            self.best = Some(node);
+            self.limit = length;
+        }
+        self.open.push((Reverse(length + remaining), length, Reverse(node)));
+        self.nodes.push(Node { status, key, parent, by, length, is_goal, others: Vec::new() });
+    }
+}
+
+fn passes(judgement: &Judgement, strict: bool) -> bool {
+    judgement.unmet.iter().all(|unmet| match unmet.class() {
+        RuleClass::Compliance => !strict,
+        RuleClass::Authority => !matches!(unmet, Unmet::Rule { .. }),
+        RuleClass::Logical | RuleClass::Gap => false,
+    })
+}
+
+fn trace(nodes: &[Node], mut index: usize) -> Vec<usize> {
+    let mut path = Vec::new();
+    while index != 0 {
+        path.push(nodes[index].by);
+        index = nodes[index].parent;
+    }
+    path.reverse();
+    path
+}
+
+/// The candidates of all shortest ways to these nodes.
+fn used(nodes: &[Node], ends: &[usize]) -> BTreeSet<usize> {
+    let mut used = BTreeSet::new();
+    let mut seen: BTreeSet<usize> = ends.iter().copied().collect();
+    let mut open = ends.to_vec();
+    while let Some(index) = open.pop() {
+        if index == 0 {
+            continue;
+        }
+        let node = &nodes[index];
+        for (parent, by) in [(node.parent, node.by)].iter().chain(&node.others) {
+            used.insert(*by);
+            if seen.insert(*parent) {
+                open.push(*parent);
+            }
+        }
+    }
+    used
+}
+
+fn given_up(nodes: &[Node], ends: &[End], best: Option<usize>) -> Found {
+    match best {
+        _ if !ends.is_empty() => finished(nodes, ends, false),
+        Some(best) => finished(nodes, &[(0, vec![best])], false),
+        None => Found::GaveUp,
+    }
+}
+
+fn finished(nodes: &[Node], ends: &[End], is_certain: bool) -> Found {
+    let used = ends.first().map(|(_, reached)| used(nodes, reached)).unwrap_or_default();
+    let paths = ends.iter().filter_map(|(_, reached)| Some(trace(nodes, *reached.first()?))).collect();
+    Found::Paths { paths, used, is_certain }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::fmt::Write as _;
+
+    use proptest::prelude::*;
+
+    use super::super::candidate::{Distinctions, candidates, universe_for};
+    use super::super::event::{Payload, engine_types};
+    use super::super::path::{Missing, missing_steps, shortest_path};
+    use super::*;
+    use crate::definition::EventTypeId;
+    use crate::definition::compile::compile;
+    use crate::definition::source::SourceFile;
+
+    /// The most statuses that the oracle looks at.
+    const STATUSES_MAX: usize = 400;
+
+    fn definition(text: &str) -> Definition {
+        compile(&[SourceFile { name: "definition.yaml".into(), text: text.into() }])
+            .unwrap_or_else(|problems| panic!("{problems:#?}\n{text}"))
+    }
+
+    /// A small generator of numbers that a seed repeats (SplitMix64).
+    struct Numbers(u64);
+
+    impl Numbers {
+        fn below(&mut self, bound: usize) -> usize {
+            self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mut mixed = self.0;
+            mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            usize::try_from((mixed ^ (mixed >> 31)) % bound as u64).expect("a small number")
+        }
+
+        fn condition(&mut self, events: usize, depth: usize) -> String {
+            let event = self.below(events);
+            let (strand, state) = (self.below(2), self.below(3));
+            match self.below(if depth == 0 { 8 } else { 10 }) {
+                0 | 1 => format!("case.happened('e{event}')"),
+                2 => format!("!case.happened('e{event}')"),
+                3 => format!("case.count('e{event}') >= {}", 2 + self.below(2)),
+                4 => format!("case.state('s{strand}') == 'x{state}'"),
+                5 => format!("case.state('s{strand}') != 'x{state}'"),
+                6 => format!("case.items.exists(i, i.state('item') == 'x{state}')"),
+                7 => format!("case.items.all(i, i.state('item') in ['x{state}', 'x1'])"),
+                8 => format!("({} || {})", self.condition(events, 0), self.condition(events, 0)),
+                _ => format!("{} && {}", self.condition(events, 0), self.condition(events, 0)),
+            }
+        }
+
+        /// A definition of two strands of the case, and one of an item, with rules of every kind.
+        fn definition(&mut self) -> String {
+            let count = 5 + self.below(4);
+            let mut text = String::from(
+                "workflow: random\nversion: 1\nlanguage: casebook/1\ntitle: Random\ntimezone: Europe/London\n\
+                 roles: { clerk: { title: Clerk } }\nentities: { item: { title: Item, introduced-by: item-added } }\n\
+                 events:\n  case-opened: { title: Opened }\n  item-added: { title: Added, scope: [item] }\n",
+            );
+            let of_items = count - 2;
+            for event in 0..count {
+                let scope = if event >= of_items { ", scope: [item]" } else { "" };
+                let (has_gap, has_kind) = (self.below(2) == 0, event == 0);
+                let data = if has_kind {
+                    ", data: { properties: { kind: { enum: [a, b] } }, required: [kind] }"
+                } else {
+                    ""
+                };
+                write!(text, "  e{event}: {{ title: E{event}, gap: {has_gap}{scope}{data}, rules: [")
+                    .expect("a text");
+                for rule in 0..self.below(3) {
+                    let class = ["logical", "logical", "compliance"][self.below(3)];
+                    let require = self.condition(count, 1);
+                    write!(
+                        text,
+                        "{{ id: r{event}-{rule}, class: {class}, require: \"{require}\", message: no }}, "
+                    )
+                    .expect("a text");
+                }
+                text.push_str("] }\n");
+            }
+            text.push_str("strands:\n");
+            for strand in ["s0", "s1", "item"] {
+                let per = if strand == "item" { "per: item, " } else { "" };
+                write!(text, "  {strand}: {{ title: S, {per}states: {{ x0: {{}}, x1: {{}}, x2: {{}}, x3: {{}} }}, initial: x0, transitions: [")
+                    .expect("a text");
+                let range = if strand == "item" { of_items..count } else { 0..of_items };
+                let mut taken = HashSet::new();
+                for _ in 0..3 + self.below(4) {
+                    let (event, from, to) =
+                        (range.start + self.below(range.len()), self.below(4), self.below(4));
+                    if !taken.insert((event, from)) {
+                        continue;
+                    }
+                    let leads = if event == 0 {
+                        format!(
+                            "choose: [{{ where: {{ kind: a }}, to: x{to} }}, {{ to: x{} }}]",
+                            self.below(4)
+                        )
+                    } else {
+                        format!("to: x{to}")
+                    };
+                    write!(text, "{{ on: e{event}, from: x{from}, {leads} }}, ").expect("a text");
+                }
+                text.push_str("] }\n");
+            }
+            text
+        }
+    }
+
+    /// Everything that a status says, but for how often something happened beyond what any rule asks.
+    fn whole(definition: &Definition, status: &Status) -> String {
+        let mut text = String::new();
+        for (id, entity) in status.entities() {
+            let strands: Vec<_> = entity.strands.iter().map(|at| (at.state, at.overlays)).collect();
+            write!(text, "{:?}{}{strands:?}{:?}", entity.kind, entity.id, entity.data).expect("a text");
+            for event in 0..definition.events.len() {
+                let event = EventTypeId(u16::try_from(event).expect("few"));
+                let count = status.happened(id, event).map_or(0, |(count, _)| count.min(4));
+                write!(text, "{count}").expect("a text");
+            }
+        }
+        text
+    }
+
+    /// Plain breadth-first search over every candidate of every type; `Err` where there is too much to look at.
+    fn oracle(
+        definition: &Definition,
+        start: &Status,
+        goal: &Question<'_>,
+        strict: bool,
+        is_step: impl Fn(EventTypeId) -> bool,
+    ) -> Result<Option<usize>, ()> {
+        let types = (0..definition.events.len()).map(|event| EventTypeId(u16::try_from(event).expect("few")));
+        let types = types.filter(|event| {
+            !engine_types::ALL.contains(&definition.event_type(*event).name.as_str()) && is_step(*event)
+        });
+        let universe = universe_for(definition, start, goal.scope);
+        let all = candidates(definition, &Distinctions::of(definition), &universe, &types.collect());
+        let mut seen = HashSet::from([whole(definition, start)]);
+        let mut layer = vec![start.clone()];
+        for length in 1.. {
+            let mut next = Vec::new();
+            for status in &layer {
+                for candidate in &all {
+                    let question = Question::about(&candidate.event);
+                    if !passes(&judge(definition, status, &question), strict) {
+                        continue;
+                    }
+                    let mut after = status.clone();
+                    after.step(definition, &candidate.event);
+                    if !seen.insert(whole(definition, &after)) {
+                        continue;
+                    }
+                    if passes(&judge(definition, &after, goal), strict) {
+                        return Ok(Some(length));
+                    }
+                    next.push(after);
+                }
+            }
+            if next.is_empty() {
+                return Ok(None);
+            }
+            if seen.len() > STATUSES_MAX {
+                return Err(());
+            }
+            layer = next;
+        }
+        Ok(None)
+    }
+
+    fn question(definition: &Definition, event: &str, scope: &Scope) -> Candidate {
+        Candidate::new(definition, definition.event(event).expect("a type"), scope.clone(), Payload::new(), 0)
+    }
+
+    /// Compares with the oracle the path to every event that is refused at the start; answers how many were compared.
+    fn compare(text: &str) -> usize {
+        let definition = definition(text);
+        let mut start = Status::before_opening(&definition);
+        start.step(&definition, &question(&definition, "case-opened", &Scope::new()).event);
+        let mut compared = 0;
+        for event in
+            definition.events.iter().filter(|event| event.name.starts_with('e') && event.name.len() == 2)
+        {
+            let mut scope = Scope::new();
+            if !event.scope.is_empty() {
+                scope.insert("item".into(), super::super::candidate::new_entity(&definition.kinds[0]));
+            }
+            let goal = question(&definition, &event.name, &scope);
+            let goal = Question::about(&goal.event);
+            if judge(&definition, &start, &goal).is_legal() {
+                continue;
+            }
+            let strict = oracle(&definition, &start, &goal, true, |_| true);
+            let lengths = match strict {
+                Ok(Some(length)) => Ok(Some(length)),
+                Ok(None) => oracle(&definition, &start, &goal, false, |_| true),
+                Err(()) => Err(()),
+            };
+            let Ok(length) = lengths else { continue };
+            let way = shortest_path(&definition, &start, &goal);
+            let found = way.steps.as_ref().map(Vec::len);
+            assert_eq!(found, length, "to {}: {way:?}\n{text}", event.name);
+            assert_eq!(way.note.is_some(), length.is_none(), "{way:?}");
+            compared += 1;
+            let may_be_gap = |event: EventTypeId| definition.event_type(event).may_be_gap;
+            let Ok(length) = oracle(&definition, &start, &goal, true, may_be_gap) else { continue };
+            match missing_steps(&definition, &start, &goal, true) {
+                Missing::Steps(steps) => {
+                    assert_eq!(Some(steps.len()), length, "gaps before {}\n{text}", event.name);
+                }
+                Missing::Choice(ways) => {
+                    assert!(
+                        ways.iter().all(|way| Some(way.len()) == length),
+                        "{ways:?} before {}\n{text}",
+                        event.name
+                    );
+                }
+                Missing::Nothing => assert_eq!(length, None, "gaps before {}\n{text}", event.name),
+            }
+        }
+        compared
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_path_is_as_short_as_plain_breadth_first_search_finds_it(seed in any::<u64>()) {
+            compare(&Numbers(seed).definition());
+        }
+    }
+
+    #[test]
+    fn the_oracle_has_something_to_compare() {
+        let compared: usize = (0..12).map(|seed| compare(&Numbers(seed).definition())).sum();
+        assert!(compared > 12, "{compared}");
+    }
+
+    /// The nearest types lead there in three steps; one that itself needs another step leads there in two.
+    #[test]
+    fn a_shorter_path_through_a_later_layer_is_found() {
+        let text = "
+workflow: layers
+version: 1
+language: casebook/1
+title: Layers
+timezone: Europe/London
+roles: { clerk: { title: Clerk } }
+events:
+  case-opened: { title: Opened }
+  first: { title: First, gap: true }
+  second: { title: Second, gap: true }
+  third: { title: Third, gap: true }
+  permitted: { title: Permitted, gap: true }
+  shortened:
+    title: Shortened
+    gap: true
+    rules: [{ id: only-permitted, class: logical, require: case.happened('permitted'), message: no }]
+  done: { title: Done }
+strands:
+  s:
+    title: S
+    states: { a: {}, b: {}, c: {}, d: {}, e: { final: true } }
+    initial: a
+    transitions:
+      - { on: first, from: a, to: b }
+      - { on: second, from: b, to: c }
+      - { on: third, from: c, to: d }
+      - { on: shortened, from: a, to: d }
+      - { on: done, from: d, to: e }
+";
+        let definition = definition(text);
+        let start = Status::before_opening(&definition);
+        let goal = question(&definition, "done", &Scope::new());
+        let goal = Question::about(&goal.event);
+        let way = shortest_path(&definition, &start, &goal);
+        let names: Vec<_> = way.steps.iter().flatten().map(|step| step.event_type.as_str()).collect();
+        assert_eq!((names, way.note), (vec!["permitted", "shortened"], None));
+        let Missing::Steps(steps) = missing_steps(&definition, &start, &goal, true) else {
+            panic!("no gaps")
+        };
+        assert_eq!(steps.len(), 2);
+    }
+}

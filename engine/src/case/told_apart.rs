@@ -1,0 +1,213 @@
+//! What tells two statuses apart for one search: the strands, overlays, facts and fields that its events and rules read.
+
+use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{Hash, Hasher};
+
+use serde_json::Value;
+
+use super::event::Payload;
+use super::status::Status;
+use crate::definition::condition::{Condition, EntityId, Expr};
+use crate::definition::{Definition, DerivedId, EventTypeId, Ownership, StrandId};
+
+/// How far a count is told where a rule compares it with something that is not written in it.
+const COUNT_TOLD_MAX: u64 = 64;
+
+/// What of the last event of a type matters.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Last {
+    /// How many of them are told apart.
+    count: u64,
+    /// Fields that conditions read.
+    fields: BTreeSet<Vec<String>>,
+    /// Its date, recorder or decider is read.
+    is_read_whole: bool,
+}
+
+/// What the events of one search, and their rules, read.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ToldApart {
+    strands: BTreeSet<StrandId>,
+    overlays: BTreeMap<StrandId, u32>,
+    events: BTreeMap<EventTypeId, Last>,
+    entity_fields: BTreeSet<Vec<String>>,
+    derived: BTreeSet<DerivedId>,
+}
+
+impl ToldApart {
+    /// By events of these types.
+    pub(crate) fn by(definition: &Definition, types: &BTreeSet<EventTypeId>) -> Self {
+        let mut told = Self::default();
+        for event in types {
+            let event_type = definition.event_type(*event);
+            for rule in &event_type.rules {
+                for condition in rule.when.iter().chain([&rule.require]) {
+                    told.read_by(condition);
+                }
+                if let Some(dated) = &rule.dated {
+                    told.last(dated.pinned_by).is_read_whole = true;
+                }
+            }
+            let owned = event_type.moves.iter().filter(|(_, ownership)| *ownership == Ownership::Owns);
+            told.strands.extend(owned.map(|(strand, _)| *strand));
+        }
+        told.strands.extend(definition.after_closing.as_ref().map(|closing| closing.strand));
+        let mut done = BTreeSet::new();
+        while let Some(next) = told.derived.iter().copied().find(|derived| !done.contains(derived)) {
+            done.insert(next);
+            for condition in &definition.derived[next.index()].conditions {
+                told.read_by(condition);
+            }
+        }
+        told
+    }
+
+    /// The same, and every strand and overlay besides.
+    pub(crate) fn and_every_strand(mut self, definition: &Definition) -> Self {
+        for index in 0..definition.strands.len() {
+            let strand = StrandId(u16::try_from(index).unwrap_or(u16::MAX));
+            self.strands.insert(strand);
+            self.overlays.insert(strand, u32::MAX);
+        }
+        self
+    }
+
+    fn last(&mut self, event: EventTypeId) -> &mut Last {
+        let last = self.events.entry(event).or_default();
+        last.count = last.count.max(1);
+        last
+    }
+
+    fn read_by(&mut self, condition: &Condition) {
+        for (_, part) in &condition.parts {
+            self.walk(part);
+        }
+    }
+
+    fn walk(&mut self, expr: &Expr) {
+        match expr {
+            Expr::Not(inner) | Expr::Has(inner) | Expr::Size(inner) => self.walk(inner),
+            Expr::And(parts) | Expr::Or(parts) | Expr::List(parts) => {
+                parts.iter().for_each(|part| self.walk(part));
+            }
+            Expr::Compare(_, left, right) | Expr::In(left, right) => {
+                self.count(left, right);
+                self.count(right, left);
+                self.walk(left);
+                self.walk(right);
+            }
+            Expr::DefinitelyBefore(left, right) | Expr::PossiblyBefore(left, right) => {
+                self.walk(left);
+                self.walk(right);
+            }
+            Expr::Quantified { body, .. } => self.walk(body),
+            Expr::EntityData(_, path) => _ = self.entity_fields.insert(path.clone()),
+            Expr::State(_, strand) => _ = self.strands.insert(*strand),
+            Expr::Overlay(_, strand, overlay) => {
+                self.strands.insert(*strand);
+                *self.overlays.entry(*strand).or_default() |= 1 << overlay.0;
+            }
+            Expr::Derived(_, derived) => _ = self.derived.insert(*derived),
+            Expr::Happened(_, event) | Expr::Count(_, event) | Expr::Last(_, event) => _ = self.last(*event),
+            Expr::LastData(_, event, path) => _ = self.last(*event).fields.insert(path.clone()),
+            Expr::LastOccurred(_, event)
+            | Expr::LastDeciderBody(_, event)
+            | Expr::LastRecorderId(_, event)
+            | Expr::LastRecorderRole(_, event) => self.last(*event).is_read_whole = true,
+            Expr::Children(..)
+            | Expr::Literal(_)
+            | Expr::Date(_)
+            | Expr::EventData(_)
+            | Expr::EventOccurred
+            | Expr::EventRecorderRole
+            | Expr::EventRecorderId
+            | Expr::EventDeciderBody
+            | Expr::EntityId(_)
+            | Expr::StateName(_) => {}
+        }
+    }
+
+    /// How far a count matters: one further than the greatest number that it is compared with.
+    fn count(&mut self, counted: &Expr, with: &Expr) {
+        let Expr::Count(_, event) = counted else { return };
+        let numbers = if let Expr::List(list) = with { list.as_slice() } else { std::slice::from_ref(with) };
+        let told = numbers.iter().map(|number| match number {
+            Expr::Literal(Value::Number(number)) => {
+                number.as_u64().map_or(1, |number| number.saturating_add(1))
+            }
+            _ => COUNT_TOLD_MAX,
+        });
+        let told = told.max().unwrap_or(1).min(COUNT_TOLD_MAX);
+        let last = self.last(*event);
+        last.count = last.count.max(told);
+    }
+
+    /// Whether an event of this type, about these entities, would be told from none by its having happened, or by its fields.
+    pub(crate) fn notices(&self, status: &Status, event: EventTypeId, about: &[EntityId]) -> bool {
+        self.events.get(&event).is_some_and(|last| {
+            last.is_read_whole
+                || !last.fields.is_empty()
+                || about
+                    .iter()
+                    .any(|entity| status.happened(*entity, event).map_or(0, |(count, _)| count) < last.count)
+        })
+    }
+
+    /// Whether the strand's state matters.
+    pub(crate) fn reads_strand(&self, strand: StrandId) -> bool {
+        self.strands.contains(&strand)
+    }
+
+    /// Overlays of a strand that matter, one bit each.
+    pub(crate) fn overlays(&self, strand: StrandId) -> u32 {
+        self.overlays.get(&strand).copied().unwrap_or(0)
+    }
+
+    /// Whether any field of an entity matters.
+    pub(crate) fn reads_entities(&self) -> bool {
+        !self.entity_fields.is_empty()
+    }
+
+    /// Equal for statuses that no event of the search, and none of its rules, tells apart.
+    pub(crate) fn key(&self, status: &Status) -> u128 {
+        let mut hashers = [DefaultHasher::new(), DefaultHasher::new()];
+        1u8.hash(&mut hashers[1]);
+        for hasher in &mut hashers {
+            for (id, entity) in status.entities() {
+                (entity.kind, &entity.id, entity.parent).hash(hasher);
+                for at in entity.strands.iter().filter(|at| self.strands.contains(&at.strand)) {
+                    (at.state, at.overlays & self.overlays(at.strand)).hash(hasher);
+                }
+                if self.reads_entities() {
+                    entity.absent.map(|cause| cause as u8).hash(hasher);
+                }
+                for path in &self.entity_fields {
+                    field(&entity.data, path).map(Value::to_string).hash(hasher);
+                }
+                for (event, asked) in &self.events {
+                    let Some((count, last)) = status.happened(id, *event) else { continue };
+                    (event, count.min(asked.count)).hash(hasher);
+                    if asked.is_read_whole {
+                        // Events that are only thought of have no date and nobody who records them.
+                        let facts = last.facts();
+                        facts.recorder_role.map(|_| last.version().0).hash(hasher);
+                    }
+                    if !asked.fields.is_empty() {
+                        let facts = last.facts();
+                        facts.absent.map(|cause| cause as u8).hash(hasher);
+                        for path in &asked.fields {
+                            field(facts.data, path).map(Value::to_string).hash(hasher);
+                        }
+                    }
+                }
+            }
+        }
+        (u128::from(hashers[0].finish()) << 64) | u128::from(hashers[1].finish())
+    }
+}
+
+fn field<'v>(data: &'v Payload, path: &[String]) -> Option<&'v Value> {
+    let (first, rest) = path.split_first()?;
+    rest.iter().try_fold(data.get(first)?, |value, name| value.get(name))
+}
