@@ -371,16 +371,16 @@ events:
     rules: [{ id: not-many, class: compliance, require: case.count('note-made') < 5000, message: too many }]
 ";
 
-    /// The decision on a note of a day of January 2020, taken into the case.
-    fn note(state: &mut CaseState, day: u8) {
+    /// The decision on an event of a day of January 2020, taken into the case.
+    fn record(state: &mut CaseState, event_type: &str, day: u8) {
         let name = CaseName { reference: "R/1".into(), case_id: CaseId(Uuid::nil()) };
         let by = Recorder { id: "clerk-1".into(), role: "clerk".into() };
-        let mut event = ProposedEvent::new("note-made", by);
+        let mut event = ProposedEvent::new(event_type, by);
         event.occurred = Some(Occurred::parse(&format!("2020-01-{day:02}")).expect("a date"));
         let id = Uuid::from_u128(u128::from(state.version().0) + 1);
         let (mut new_id, mut salt) = (|| id, || String::from("AAAAAAAAAAAAAAAAAAAAAA=="));
         let mut supply = Supply { now: Timestamp::UNIX_EPOCH, new_id: &mut new_id, new_salt: &mut salt };
-        let decision = decide(state, &name, &[event], &Terms::default(), &mut supply).expect("a lawful note");
+        let decision = decide(state, &name, &[event], &Terms::default(), &mut supply).expect("a lawful event");
         for event in decision.events {
             let position = state.position().next();
             state.evolve(event, position);
@@ -392,11 +392,12 @@ events:
         let files = [SourceFile { name: "definition.yaml".into(), text: NOTES.into() }];
         let definition = compile(&files).unwrap_or_else(|problems| panic!("{problems:#?}"));
         let mut state = CaseState::before_opening(Arc::new(definition));
-        for _ in 0..count {
-            note(&mut state, 2);
+        record(&mut state, "case-opened", 1);
+        for _ in 1..count {
+            record(&mut state, "note-made", 2);
         }
         let before = work::STEPS.get();
-        note(&mut state, day);
+        record(&mut state, "note-made", day);
         work::STEPS.get() - before
     }
 
