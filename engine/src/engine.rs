@@ -14,7 +14,8 @@ use tokio::sync::oneshot;
 
 use crate::case::adoption::adopted_by;
 use crate::case::candidate::is_to_come;
-use crate::case::decide::{CaseName, Decision, NotDecided, Supply, Terms, decide};
+use crate::case::deadline_reading::deadlines;
+use crate::case::decide::{CaseName, Decision, NotDecided, Supply, Terms, decide, decide_missed};
 use crate::case::effective::target_of;
 use crate::case::event::{
     CaseId, Payload, Position, ProposedEvent, RecordedEvent, Recorder, Scope, Version, engine_types,
@@ -473,7 +474,66 @@ impl Engine {
             );
             return Err(QueryError::Unknown { problem });
         }
-        Ok(telling::status(&state, cut))
+        let mut status = telling::status(&state, cut);
+        let known_at =
+            cut.version.and_then(|version| state.at_version(version)).map(|event| event.recorded_at);
+        let today = cut.at.unwrap_or_else(|| today(state.definition(), cut.known_at.or(known_at)));
+        status.deadlines = deadlines(&telling::cut(&state, cut).0, today);
+        Ok(status)
+    }
+
+    /// Notes what the case's deadlines show to be missed by now, and nobody has noted: a breach, or the event that the
+    /// definition names. `None`: there is nothing to note. Repeated, it notes nothing twice.
+    ///
+    /// # Errors
+    /// See [`RecordError`]; refused where the definition does not accept the event that it names.
+    pub async fn note_missed(
+        &self,
+        case: &CaseKey,
+        by: Recorder,
+        options: RecordOptions,
+    ) -> Result<Option<Recorded>, RecordError> {
+        let case_id = self.case_id(case).await?;
+        let slot = self.inner.cache.slot(case_id);
+        let _turn = slot.turn.lock().await;
+        let before = self.load(&slot, case_id).await?;
+        check_expected(options.expected, before.state.version())?;
+        let definition = before.state.definition();
+        if definition.role(&by.role).is_none() {
+            let problem = format!("{} has no role {}", definition.pin(), by.role);
+            let help = definition.roles.iter().map(|role| role.name.as_str()).collect::<Vec<_>>().join(", ");
+            let help = Some(format!("known: {help}"));
+            return Err(RecordError::Invalid(InvalidEvent {
+                index: 0,
+                field: "recorded_by.role".into(),
+                problem,
+                help,
+            }));
+        }
+        let name = CaseName { reference: reference_of(&before.state), case_id };
+        let today = today(definition, None);
+        let mut supply = Supply {
+            now: self.recorded_at(&before.state),
+            new_id: &mut machine::new_id,
+            new_salt: &mut machine::salt_base64,
+        };
+        let decided = decide_missed(&before.state, &name, today, &by, &mut supply);
+        let decision = match decided {
+            Ok(Some(decision)) => decision,
+            Ok(None) => return Ok(None),
+            Err(NotDecided::Refused(refusal)) => return Err(RecordError::Refused(refusal)),
+            Err(NotDecided::Invalid(invalid)) => return Err(RecordError::Invalid(invalid)),
+        };
+        if options.dry_run {
+            return Ok(Some(would_be(&before.state, decision)));
+        }
+        let expected = ExpectedVersion::Exactly(before.state.version());
+        let batch = Batch { name, decision, expected, idempotency: None };
+        match self.append(&slot, before, batch).await {
+            Ok(recorded) => Ok(Some(recorded)),
+            Err(AppendError::Conflict { actual, .. }) => Err(RecordError::Conflict { actual }),
+            Err(other) => Err(RecordError::Append(other)),
+        }
     }
 
     /// The events.
@@ -809,6 +869,11 @@ impl Engine {
         let appended = Appended { replayed: true, ..appended };
         Ok(Some(told(decision, Some(&after), changed, Some(&appended))))
     }
+}
+
+/// The day it is, or was at an instant, where the definition's days end.
+pub(crate) fn today(definition: &Definition, at: Option<Timestamp>) -> Day {
+    definition.day_of(at.unwrap_or_else(machine::now))
 }
 
 /// A decision on its way to the store.

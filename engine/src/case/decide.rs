@@ -9,21 +9,25 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use super::adjusting;
 use super::adoption::obstacles;
 use super::authority::{against_note, override_reason, stands};
 use super::candidate::MissingEvent;
+use super::day::Day;
 use super::draft::{Drafting, InvalidEvent, draft};
 use super::effective::{EffectiveEvent, is_note};
 use super::elsewhere::lawful_elsewhere;
-use super::event::{CaseId, EventId, ProposedEvent, RecordedEvent, Version, engine_types};
+use super::event::{CaseId, EventId, ProposedEvent, RecordedEvent, Recorder, Version, engine_types};
 use super::explain::{explain, plain, refuse, refuse_plainly};
 use super::footing::{Footing, accepts, footing, takers};
 use super::judge::{Judgement, Question, Unmet, judge};
 use super::notes;
+use super::noting::{self, Miss};
 use super::path::{Missing, missing_steps};
 use super::refusal::{LosesFooting, Reason, Refusal};
 use super::state::CaseState;
 use super::status::Status;
+use crate::definition::deadline::Missed;
 use crate::definition::{Definition, RuleClass};
 
 /// Time, ids and randomness, as the machine gives them.
@@ -107,6 +111,55 @@ pub fn decide(
         decider.admit(index, proposal)?;
     }
     decider.finish()
+}
+
+/// Decides what is to be recorded for the deadlines that have passed silently by `today`: breaches, and the events that the
+/// definition names. `None`: nothing is missed that is not noted.
+///
+/// # Errors
+/// The refusal of an event that the definition names and does not accept.
+pub fn decide_missed(
+    state: &CaseState,
+    name: &CaseName,
+    today: Day,
+    by: &Recorder,
+    supply: &mut Supply<'_>,
+) -> Result<Option<Decision>, NotDecided> {
+    let misses = noting::passed(state, today, by);
+    let Some(last) = misses.last() else { return Ok(None) };
+    let terms = Terms::default();
+    let mut decider = Decider {
+        before: state,
+        working: None,
+        last_proposed: last.about,
+        drafting: Drafting { name, terms: &terms, supply, batch: Vec::new() },
+        events: Vec::new(),
+        unproven: Vec::new(),
+        moved_others: false,
+        overridden: Vec::new(),
+        several: misses.len() > 1,
+    };
+    for (index, miss) in misses.into_iter().enumerate() {
+        if miss.is_breach {
+            decider.take_note(miss);
+            continue;
+        }
+        let id = EventId((decider.drafting.supply.new_id)());
+        decider.drafting.batch.push((None, id));
+        let about = miss.about;
+        let index_in_batch = decider.drafting.batch.len() - 1;
+        let drafted = draft(
+            decider.working.as_ref().unwrap_or(state),
+            index_in_batch,
+            &miss.proposed,
+            &mut decider.drafting,
+        );
+        let mut event = drafted.map_err(NotDecided::Invalid)?;
+        event.causation_id = Some(about.to_string());
+        decider.admit_event(index, event)?;
+    }
+    decider.last_proposed = decider.events.last().map_or(decider.last_proposed, |event| event.id);
+    decider.finish().map(Some)
 }
 
 struct Decider<'a, 'm> {
@@ -224,6 +277,7 @@ impl Decider<'_, '_> {
         if !judgement.is_legal() {
             self.check_override(index, &definition, &event, &place, &judgement)?;
         }
+        self.check_adjustment(index, &event)?;
         let breaches = self.breaches(&definition, &event, &place, &judgement);
         let event_type = definition.event_type(place.event.event_type);
         let rules = judgement.unproven.iter().map(|rule| event_type.rules[*rule].id.clone());
@@ -376,6 +430,7 @@ impl Decider<'_, '_> {
                 self.take(breach);
             }
         }
+        self.note_broken_deadlines();
         let needless = |event: &&RecordedEvent| {
             event.proposed.override_given.is_some() && !self.overridden.contains(&event.id)
         };
@@ -392,6 +447,54 @@ impl Decider<'_, '_> {
             }));
         }
         Ok(Decision { events: self.events, last_proposed: self.last_proposed, unproven: self.unproven })
+    }
+
+    /// Whether a deadline may be adjusted as the event says.
+    fn check_adjustment(&mut self, index: usize, event: &RecordedEvent) -> Result<(), NotDecided> {
+        if event.proposed.event_type != engine_types::DEADLINE_ADJUSTED {
+            return Ok(());
+        }
+        let mut after = self.state().clone();
+        after.evolve(event.clone(), self.before.position());
+        match adjusting::against(&after, event) {
+            against if against.is_empty() => Ok(()),
+            against => Err(self.refuse_plainly(index, event, against)),
+        }
+    }
+
+    /// Notes the deadlines that the batch shows to have been met too late, or too early.
+    fn note_broken_deadlines(&mut self) {
+        let definition = self.definition();
+        let meets = |event: &RecordedEvent| {
+            let id = definition.event(&event.proposed.event_type);
+            let breaches =
+                definition.deadlines.iter().filter(|deadline| matches!(deadline.missed, Missed::Breach));
+            breaches.flat_map(|deadline| &deadline.met_by).any(|trigger| Some(trigger.on) == id)
+        };
+        if definition.deadlines.is_empty() || !(self.moved_others || self.events.iter().any(meets)) {
+            return;
+        }
+        let Some(by) = self.events.last().map(|event| event.proposed.recorded_by.clone()) else { return };
+        let after = self.working.clone().unwrap_or_else(|| {
+            let mut after = self.before.clone();
+            self.events.iter().for_each(|event| after.evolve(event.clone(), self.before.position()));
+            after
+        });
+        for miss in noting::broken(self.before, &after, &self.events, &by) {
+            self.take_note(miss);
+        }
+    }
+
+    fn take_note(&mut self, miss: Miss) {
+        let last = self.events.last().map_or_else(|| self.before.version(), |event| event.version);
+        let id = EventId((self.drafting.supply.new_id)());
+        let note = self.drafting.record(
+            self.before.definition(),
+            last.next(),
+            miss.proposed,
+            (id, Some(miss.about)),
+        );
+        self.take(note);
     }
 
     /// Whether whoever may override accepts that these events stand no longer: each loss on the event that causes it.

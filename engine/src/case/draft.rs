@@ -107,6 +107,9 @@ pub(crate) fn draft(
     let subject = reader.subject_type(&proposed, event_type)?;
     reader.scope(&proposed.scope, subject)?;
     reader.payload(&proposed.data, event_type)?;
+    if let Some((field, problem, help)) = super::adjusting::problem(definition, &proposed) {
+        return Err(reader.invalid(field, problem, help));
+    }
     if event_type.rationale_required
         && !drafting.terms.imported
         && proposed.rationale.as_deref().is_none_or(|text| text.trim().is_empty())
@@ -175,7 +178,7 @@ impl Reader<'_> {
                 format!("{name} is a note that only the engine makes"),
                 "record what happened: where it breaks a rule, the engine notes that itself",
             ),
-            engine_types::DEADLINE_ADJUSTED | engine_types::PROTECTED_DATA_ERASED => (
+            engine_types::PROTECTED_DATA_ERASED => (
                 format!("{name} is reserved: this version of the engine does not carry it out"),
                 "leave it out; the name keeps its place in the format",
             ),

@@ -1,11 +1,15 @@
 //! A case: what has happened.
 
+pub(crate) mod adjusting;
 pub mod adoption;
 pub mod asking;
 pub(crate) mod authority;
 pub(crate) mod candidate;
+pub mod clock;
 mod date_words;
 pub mod day;
+pub mod deadline;
+pub mod deadline_reading;
 pub mod decide;
 pub mod draft;
 pub mod effective;
@@ -15,8 +19,10 @@ pub(crate) mod explain;
 pub(crate) mod footing;
 pub(crate) mod judge;
 pub(crate) mod notes;
+pub(crate) mod noting;
 pub mod occurred;
 pub mod path;
+pub mod period;
 pub mod reading;
 pub mod refusal;
 mod remaining;

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::deadline_reading::DeadlineReading;
 use super::event::{CaseId, EventId, Payload, Position, RecordedEvent, Scope, Version};
 
 /// Which reading of the log is asked for. Both cuts may be given together.
@@ -47,7 +48,7 @@ pub struct StatusReading {
     /// Every entity, in order of introduction.
     pub entities: Vec<EntityReading>,
     /// Deadlines. The definition language has none yet: always empty.
-    pub deadlines: Vec<serde_json::Value>,
+    pub deadlines: Vec<DeadlineReading>,
     /// Breaches noted.
     pub breaches: Vec<BreachReading>,
     /// Gaps declared.

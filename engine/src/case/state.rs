@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::adoption::{Adoption, Earlier, Library, adoptions, notes_about};
+use super::clock::Clocks;
 use super::effective::{Effective, EffectiveEvent, closes_any, effective, is_note};
 use super::event::{EventId, Position, RecordedEvent, Version, engine_types};
 use super::judge::{Judgement, Question, judge};
@@ -25,6 +26,7 @@ pub struct CaseState {
     effective: Arc<Effective>,
     timeline: Timeline,
     status: Status,
+    clocks: Clocks,
 }
 
 impl CaseState {
@@ -42,6 +44,7 @@ impl CaseState {
             effective: Arc::default(),
             timeline: Timeline::default(),
             status,
+            clocks: Clocks::default(),
         }
     }
 
@@ -103,6 +106,7 @@ impl CaseState {
         }
         Arc::make_mut(&mut self.effective).events.push(Arc::clone(&plain));
         self.status.step(&self.definition, &plain);
+        self.clocks.step(&self.definition, &self.status, &plain);
         true
     }
 
@@ -119,7 +123,7 @@ impl CaseState {
         }
         self.effective = Arc::new(read);
         self.timeline = Timeline::of(&self.effective.events);
-        self.status = self.fold(&self.timeline);
+        (self.status, self.clocks) = self.fold(&self.timeline);
     }
 
     /// The case before an adoption that mapped its states, the first of these.
@@ -225,6 +229,12 @@ impl CaseState {
         &self.status
     }
 
+    /// What started, met and adjusted each deadline, up to the end of its timeline.
+    #[must_use]
+    pub fn clocks(&self) -> &Clocks {
+        &self.clocks
+    }
+
     /// What corrections, annulments and closed gaps did.
     pub(crate) fn effective(&self) -> &Effective {
         &self.effective
@@ -262,8 +272,8 @@ impl CaseState {
             return (Self { log: self.log.clone(), positions: self.positions.clone(), ..case }, uncertain);
         }
         let (timeline, uncertain) = self.timeline.cut_at(day);
-        let status = self.fold(&timeline);
-        (Self { timeline, status, ..self.clone() }, uncertain)
+        let (status, clocks) = self.fold(&timeline);
+        (Self { timeline, status, clocks, ..self.clone() }, uncertain)
     }
 
     /// The event as effective, if recording it now would simply add it to the end of the timeline.
@@ -334,13 +344,15 @@ impl CaseState {
         status
     }
 
-    /// The status at the end of a timeline.
-    fn fold(&self, timeline: &Timeline) -> Status {
+    /// The status and the clocks at the end of a timeline.
+    fn fold(&self, timeline: &Timeline) -> (Status, Clocks) {
         let mut status = self.before_first();
+        let mut clocks = Clocks::default();
         for placed in timeline.places() {
             status.step(&self.definition, &placed.event);
+            clocks.step(&self.definition, &status, &placed.event);
         }
-        status
+        (status, clocks)
     }
 }
 

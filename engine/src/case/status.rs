@@ -202,6 +202,30 @@ impl Status {
             .map(StateId)
     }
 
+    /// The entities of a kind that an event of this scope reaches: those that it names, itself or through one below; or, where
+    /// it names none of the kind, those below the ones that it names.
+    pub(crate) fn reached(
+        &self,
+        definition: &Definition,
+        scope: &Scope,
+        kind: Option<KindId>,
+    ) -> Vec<EntityId> {
+        let Some(kind) = kind else { return vec![EntityId::CASE] };
+        let named = self.closure(definition, scope);
+        let is_of_kind = |entity: &EntityId| self.entity(*entity).kind == Some(kind);
+        let direct: Vec<EntityId> = named.iter().copied().filter(is_of_kind).collect();
+        if !direct.is_empty() {
+            return direct;
+        }
+        let all = self.entities().filter(|(_, entity)| entity.kind == Some(kind));
+        all.filter(|(_, entity)| self.is_below(entity, &named, scope)).map(|(id, _)| id).collect()
+    }
+
+    /// The status as conditions about an entity see it, without an event.
+    pub(crate) fn scene_of<'a>(&'a self, definition: &'a Definition, entity: EntityId) -> Scene<'a> {
+        Scene { definition, status: self, closure: self.with_parents(entity), event: None }
+    }
+
     fn with_parents(&self, entity: EntityId) -> Vec<EntityId> {
         let mut closure = vec![EntityId::CASE];
         let mut next = Some(entity).filter(|entity| *entity != EntityId::CASE);

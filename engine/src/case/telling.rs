@@ -191,6 +191,11 @@ fn breaches(state: &CaseState) -> Vec<BreachReading> {
             let standing = standing.get_or_insert_with(|| unmet_compliance(state));
             let mut reading = breach(state, note);
             let about = target_of(note, "event");
+            if note.proposed.data.contains_key("deadline") {
+                let day = state.definition().day_of(note.recorded_at);
+                reading.ground_gone = !super::noting::still_missed(state, note, day);
+                return reading;
+            }
             reading.ground_gone = about
                 .is_none_or(|event| standing.get(&event).is_none_or(|rules| !rules.contains(&reading.rule)))
                 && !(about.is_some_and(|event| told.contains(&event))

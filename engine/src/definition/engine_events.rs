@@ -56,13 +56,13 @@ pub(crate) fn schema(event_type: &str) -> Option<Value> {
         engine_types::DEADLINE_ADJUSTED => json!({
             "properties": {
                 "deadline": text,
-                "adjustment": { "enum": ["extended", "reduced", "restarted", "left-out"] },
+                "kind": { "enum": ["extended", "reduced", "restarted", "left-out"] },
                 "length": text,
                 "from": text,
                 "until": text,
                 "reason": text,
             },
-            "required": ["deadline", "adjustment", "reason"],
+            "required": ["deadline", "kind", "reason"],
         }),
         engine_types::DEFINITION_MIGRATED => json!({
             "properties": {

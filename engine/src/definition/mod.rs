@@ -10,7 +10,7 @@ pub mod compile;
 pub mod condition;
 mod coverage;
 pub mod deadline;
-mod deadlines;
+pub(crate) mod deadlines;
 pub mod diagram;
 pub mod diff;
 pub mod driven;
@@ -427,6 +427,15 @@ impl Definition {
     #[must_use]
     pub fn migration_from(&self, version: u32) -> Option<&StateMapping> {
         self.migrates_from.iter().find(|mapping| mapping.version == version)
+    }
+
+    /// The day that an instant falls on, in the definition's time zone.
+    #[must_use]
+    pub fn day_of(&self, instant: jiff::Timestamp) -> crate::case::day::Day {
+        let zone = jiff::tz::TimeZone::get(&self.timezone).unwrap_or(jiff::tz::TimeZone::UTC);
+        let date = zone.to_datetime(instant).date();
+        let since = date.duration_since(jiff::civil::Date::constant(1970, 1, 1)).as_hours().div_euclid(24);
+        crate::case::day::Day(i32::try_from(since).unwrap_or(i32::MAX))
     }
 
     /// `name@version`, as it stands in every event.

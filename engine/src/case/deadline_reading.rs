@@ -1,0 +1,129 @@
+//! Deadlines as people read them.
+
+use serde::Serialize;
+
+use super::day::Day;
+use super::deadline::{Answer, Round, rounds};
+use super::event::Version;
+use super::reading::EventMention;
+use super::state::CaseState;
+use crate::definition::condition::EntityId;
+
+/// A round of a deadline, as people read it on a certain day.
+#[derive(Debug, Clone, Serialize)]
+pub struct DeadlineReading {
+    /// The deadline's name.
+    pub deadline: String,
+    /// What people call it.
+    pub title: String,
+    /// Whose it is; `None` for the case.
+    pub entity: Option<String>,
+    /// Its kind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Which start of it, or which round of a repeating one, from 1.
+    pub round: u32,
+    /// When it is due.
+    pub due: DueReading,
+    /// What can be said of it on that day.
+    pub answer: Answer,
+    /// Why, where that is not plain.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// Days from the day asked about to the latest due day; negative once it has passed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub days_left: Option<i32>,
+    /// The event that started it.
+    pub started_by: EventMention,
+    /// The event that met it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub met_by: Option<EventMention>,
+    /// The event that made it fall away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub void_by: Option<EventMention>,
+    /// The adjustments that apply to it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub adjusted_by: Vec<Version>,
+    /// How it is counted, in words.
+    pub counted: String,
+    /// Name and version of the calendar.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calendar: Option<String>,
+    /// The law or policy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub basis: Option<String>,
+}
+
+/// The days on which a deadline can be due: the midnight that ends them, in the definition's time zone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, serde::Deserialize)]
+pub struct DueReading {
+    /// No sooner than this.
+    pub earliest: Option<Day>,
+    /// No later than this.
+    pub latest: Option<Day>,
+    /// It must not happen before this day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Day>,
+}
+
+/// The deadlines of a case on a day: of each, the last round, and every earlier one that was missed or is undecided.
+#[must_use]
+pub fn deadlines(state: &CaseState, today: Day) -> Vec<DeadlineReading> {
+    let all = rounds(state, today);
+    let owner = |round: &Round<'_>| (round.clock.deadline, round.clock.entity);
+    let is_told = |(index, round): (usize, &Round<'_>)| {
+        let is_last = !all[index + 1..].iter().any(|later| owner(later) == owner(round));
+        is_last || matches!(round.answer(today).0, Answer::Missed | Answer::Indeterminate)
+    };
+    all.iter()
+        .enumerate()
+        .filter(|(index, round)| is_told((*index, round)))
+        .map(|(_, round)| reading(state, round, today))
+        .collect()
+}
+
+/// One round as people read it.
+#[must_use]
+pub fn reading(state: &CaseState, round: &Round<'_>, today: Day) -> DeadlineReading {
+    let definition = state.definition();
+    let deadline = &definition.deadlines[round.clock.deadline.index()];
+    let entity = state.status().entity(round.clock.entity);
+    let (answer, why) = round.answer(today);
+    let mention = |version: Version| {
+        let event = state.at_version(version);
+        let occurred = event.and_then(|event| event.proposed.occurred.as_ref());
+        EventMention {
+            version,
+            event_type: event.map(|event| event.proposed.event_type.clone()).unwrap_or_default(),
+            occurred: occurred.map_or_else(|| "unknown".to_owned(), super::occurred::Occurred::words),
+            note: None,
+        }
+    };
+    let is_open = round.met.is_none() && answer != Answer::Void;
+    let left = round.due.latest.filter(|_| is_open).and_then(|latest| latest.0.checked_sub(today.0));
+    DeadlineReading {
+        deadline: deadline.name.clone(),
+        title: deadline.title.clone(),
+        entity: (round.clock.entity != EntityId::CASE).then(|| entity.id.to_string()),
+        kind: entity.kind.map(|kind| definition.kinds[kind.index()].name.clone()),
+        round: round.clock.number + round.number - 1,
+        due: DueReading {
+            earliest: round.due.earliest,
+            latest: round.due.latest,
+            not_before: round.due.not_before.and_then(|open| open.latest),
+        },
+        answer,
+        why,
+        days_left: left,
+        started_by: mention(round.clock.started_by.version),
+        met_by: round.met.map(|met| mention(met.version)),
+        void_by: round.clock.void.as_ref().filter(|_| round.met.is_none()).map(|void| mention(void.version)),
+        adjusted_by: round.adjusted.iter().map(|mark| mark.version).collect(),
+        counted: deadline.due_in_words(),
+        calendar: deadline
+            .calendar()
+            .and_then(|id| definition.calendars.get(id.index()))
+            .map(crate::definition::calendar::Calendar::pin),
+        basis: deadline.basis.clone(),
+    }
+}
