@@ -5,6 +5,7 @@
 //! query    case_cache or read_case -> telling (pure)
 //! ```
 
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -34,6 +35,7 @@ use crate::definitions::{Definitions, NotUsable};
 use crate::ledger::chain::{leaf_hash, to_base64};
 use crate::machine;
 use crate::projection::case_list::CaseList;
+use crate::projection::deadlines::{CaseDeadline, DeadlineFilter, DeadlineList};
 use crate::spelling::nearest;
 use crate::store::{
     Append, AppendError, Appended, CaseHead, CaseKey, EncodedEvent, EventStore, ExpectedVersion, Idempotency,
@@ -66,6 +68,7 @@ struct Inner {
     definitions: Definitions,
     cache: CaseCache,
     case_list: CaseList,
+    deadline_list: DeadlineList,
     /// Microseconds of the latest `recorded_at`: time never goes backwards within a store.
     latest_micros: AtomicI64,
     /// Held while a batch gets its instant and its place in the store's queue.
@@ -254,6 +257,7 @@ impl Engine {
                 definitions,
                 cache: CaseCache::new(cached_cases_max.max(1)),
                 case_list: CaseList::default(),
+                deadline_list: DeadlineList::default(),
                 latest_micros: AtomicI64::new(latest),
                 stamping: Mutex::new(()),
                 opening: Mutex::new(()),
@@ -612,6 +616,57 @@ impl Engine {
             telling::cut(&state, cut).0
         };
         Ok(telling::diff(&at(from), &at(to)))
+    }
+
+    /// Deadlines of all cases that somebody may still have to do something about, in the order in which they are due, as
+    /// they stand at this moment. The list is brought up to the head of the log first.
+    ///
+    /// # Errors
+    /// See [`QueryError`].
+    pub async fn deadlines(&self, filter: DeadlineFilter) -> Result<Vec<CaseDeadline>, QueryError> {
+        self.deadlines_at(filter, machine::now()).await
+    }
+
+    /// [`deadlines`](Self::deadlines) as they stand at an instant, by what the record says now.
+    ///
+    /// # Errors
+    /// See [`QueryError`].
+    pub async fn deadlines_at(
+        &self,
+        filter: DeadlineFilter,
+        at: Timestamp,
+    ) -> Result<Vec<CaseDeadline>, QueryError> {
+        let engine = self.clone();
+        let found = blocking(move || {
+            engine.inner.deadline_list.catch_up(&engine)?;
+            let zones: HashMap<String, Day> = engine
+                .definitions()
+                .iter()
+                .map(|definition| (definition.pin(), today(definition, Some(at))))
+                .collect();
+            // No zone is further ahead than fourteen hours.
+            let ahead = at.checked_add(jiff::SignedDuration::from_hours(14)).unwrap_or(at);
+            let latest = Day(i32::try_from(ahead.as_second().div_euclid(86_400)).unwrap_or(i32::MAX));
+            let day = |workflow: &str| zones.get(workflow).copied().unwrap_or(latest);
+            engine.inner.deadline_list.find(&engine, &filter, &day, latest)
+        });
+        Ok(found.await?)
+    }
+
+    /// Cases with a deadline that is missed, or may be, and that pass the filter, in order of reference.
+    ///
+    /// # Errors
+    /// See [`QueryError`].
+    pub async fn overdue_cases(&self, filter: CaseFilter) -> Result<Vec<CaseSummary>, QueryError> {
+        let overdue = DeadlineFilter { overdue: true, within: None, limit: usize::MAX };
+        let late = self.deadlines(overdue).await?.into_iter();
+        let references: BTreeSet<String> = late.map(|deadline| deadline.reference).collect();
+        let engine = self.clone();
+        let found = blocking(move || {
+            engine.inner.case_list.catch_up(&engine)?;
+            engine.inner.case_list.among(&engine, &references, &filter)
+        });
+        Ok(found.await?)
     }
 
     /// Cases, in order of reference. The list is brought up to the head of the log first.

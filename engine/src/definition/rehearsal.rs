@@ -10,10 +10,12 @@ use uuid::Uuid;
 use super::driven::Driven;
 use super::problem::suggestion;
 use super::reach::{Universe, candidates};
-use super::scenario::{Expectation, Expected, FieldText, Scenario, ScenarioEvent};
+use super::scenario::{DeadlineExpectation, Expectation, Expected, FieldText, Scenario, ScenarioEvent};
 use super::schema::FieldKind;
 use super::{Definition, EventType, KindId};
 use crate::case::candidate::{Candidate, new_entity};
+use crate::case::deadline::due_words;
+use crate::case::deadline_reading::{DeadlineReading, deadlines};
 use crate::case::decide::{CaseName, NotDecided, Supply, Terms, decide};
 use crate::case::effective::missing_of;
 use crate::case::event::{
@@ -280,6 +282,7 @@ impl<'d> Stage<'d> {
             Expected::State { strand, of, state } => return self.check_state(strand, of.as_deref(), state),
             Expected::PathIncludes(_) | Expected::PathIs(_) => return check_path(answer, expected),
             Expected::Accepts(name) => return self.check_accepts(name),
+            Expected::Deadline(wanted) => return self.check_deadline(wanted),
         };
         if holds { Ok(()) } else { Err(answer.words()) }
     }
@@ -306,6 +309,35 @@ impl<'d> Stage<'d> {
             Some(Some(state)) if state == wanted => Ok(()),
             Some(Some(state)) => Err(format!("{strand} is {state}")),
         }
+    }
+
+    /// The last round that has begun by the day of the question is the one that is asked about.
+    fn check_deadline(&self, wanted: &DeadlineExpectation) -> Result<(), String> {
+        if self.definition.deadline(&wanted.deadline).is_none() {
+            let names = self.definition.deadlines.iter().map(|deadline| deadline.name.as_str());
+            let near =
+                suggestion(&wanted.deadline, names).map(|near| format!(": {near}")).unwrap_or_default();
+            return Err(format!("there is no deadline {}{near}", wanted.deadline));
+        }
+        let last = self.state.timeline().places().iter().filter_map(|placed| placed.bounds.latest).max();
+        let Some(today) = wanted.on.or(last) else {
+            return Err("no day is known: write `on` and a day".to_owned());
+        };
+        let told = deadlines(&self.state, today);
+        let is_meant =
+            |reading: &&DeadlineReading| reading.deadline == wanted.deadline && reading.entity == wanted.of;
+        let Some(found) = told.iter().filter(is_meant).next_back() else {
+            return Err(format!("{} has not started", wanted.deadline));
+        };
+        let is_due = wanted
+            .due
+            .is_none_or(|(first, last)| found.due.earliest == Some(first) && found.due.latest == Some(last));
+        if found.answer.name() == wanted.answer && is_due {
+            return Ok(());
+        }
+        let why = found.why.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
+        let due = due_words(found.due.earliest, found.due.latest);
+        Err(format!("{} is {}{why}, due {due}", wanted.deadline, found.answer.name()))
     }
 
     fn check_accepts(&self, name: &str) -> Result<(), String> {

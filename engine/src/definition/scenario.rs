@@ -16,6 +16,7 @@ use std::fmt;
 use super::problem::{Problem, Severity, snippet};
 pub use super::rehearsal::{Failure, ScenarioOutcome, run};
 use super::source::SourceFile;
+use crate::case::day::Day;
 use crate::case::refusal::Step;
 
 /// One scenario as written.
@@ -104,6 +105,23 @@ pub enum Expected {
     Accepts(String),
     /// The rule passed only because dates do not decide an order.
     Unproven(String),
+    /// What can be said of a deadline.
+    Deadline(DeadlineExpectation),
+}
+
+/// What must be so of a deadline on a day.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadlineExpectation {
+    /// The deadline.
+    pub deadline: String,
+    /// Whose it is; `None` is the case.
+    pub of: Option<String>,
+    /// The answer: met, missed, running, paused, indeterminate, void.
+    pub answer: String,
+    /// The day, or the earliest and the latest, on which it is due.
+    pub due: Option<(Day, Day)>,
+    /// The day of the question; `None`: the last day on which anything happened.
+    pub on: Option<Day>,
 }
 
 impl Scenario {
@@ -430,7 +448,8 @@ impl Line<'_> {
             let Some(expected) = expected(&names) else {
                 let at = words.first().map_or(0, |word| word.at);
                 let help = "known: accepted, invalid, refused by RULE, reason=\"TEXT\", STRAND [of ENTITY] is STATE, breach RULE, no breach, gap TYPE, \
-                            path includes TYPE [or TYPE], path is TYPE, TYPE, accepts TYPE, unproven RULE";
+                            path includes TYPE [or TYPE], path is TYPE, TYPE, accepts TYPE, unproven RULE, \
+                            deadline NAME [of ENTITY] is ANSWER [due DAY[..DAY]] [on DAY]";
                 return Err(Box::new(self.problem(at, &format!("`{text}` is no expectation"), help)));
             };
             scenario.then.push(Expectation { line: self.number, text, expected });
@@ -477,6 +496,30 @@ fn quoted_text(rest: &str) -> Option<(String, usize)> {
     None
 }
 
+/// `deadline NAME [of ENTITY] is ANSWER [due DAY[..DAY]] [on DAY]`, without its first word.
+fn deadline_expected(words: &[&str]) -> Option<Expected> {
+    let (deadline, rest) = words.split_first()?;
+    let (of, rest) = match rest {
+        ["of", entity, rest @ ..] => (Some((*entity).to_owned()), rest),
+        rest => (None, rest),
+    };
+    let ["is", answer, rest @ ..] = rest else { return None };
+    let (due, rest) = match rest {
+        ["due", days, rest @ ..] => {
+            let (first, last) = days.split_once("..").unwrap_or((days, days));
+            (Some((Day::parse(first).ok()?, Day::parse(last).ok()?)), rest)
+        }
+        rest => (None, rest),
+    };
+    let on = match rest {
+        ["on", day] => Some(Day::parse(day).ok()?),
+        [] => None,
+        _ => return None,
+    };
+    let (deadline, answer) = ((*deadline).to_owned(), (*answer).to_owned());
+    Some(Expected::Deadline(DeadlineExpectation { deadline, of, answer, due, on }))
+}
+
 fn expected(words: &[&str]) -> Option<Expected> {
     let owned = |word: &&str| (*word).to_owned();
     Some(match words {
@@ -488,6 +531,7 @@ fn expected(words: &[&str]) -> Option<Expected> {
         ["breach", rule] => Expected::Breach(owned(rule)),
         ["gap", event] => Expected::Gap(owned(event)),
         ["unproven", rule] => Expected::Unproven(owned(rule)),
+        ["deadline", rest @ ..] if rest.len() >= 3 && rest.contains(&"is") => return deadline_expected(rest),
         ["accepts", event] => Expected::Accepts(owned(event)),
         ["path", "is", event] => Expected::PathIs(vec![owned(event)]),
         ["path", "includes", events @ ..] if events.len() % 2 == 1 => {
@@ -582,12 +626,19 @@ mod tests {
         );
         check_expected("path includes a or b or c", &[Expected::PathIncludes(owned(&["a", "b", "c"]))]);
         check_expected(
-            "breach r, gap g, accepts e, unproven u",
+            "breach r, gap g, accepts e, unproven u, deadline d of S-1 is missed due 2021-05-24..2021-06-01 on 2021-06-02",
             &[
                 Expected::Breach("r".to_owned()),
                 Expected::Gap("g".to_owned()),
                 Expected::Accepts("e".to_owned()),
                 Expected::Unproven("u".to_owned()),
+                Expected::Deadline(DeadlineExpectation {
+                    deadline: "d".to_owned(),
+                    of: Some("S-1".to_owned()),
+                    answer: "missed".to_owned(),
+                    due: Some((Day::parse("2021-05-24").unwrap(), Day::parse("2021-06-01").unwrap())),
+                    on: Some(Day::parse("2021-06-02").unwrap()),
+                }),
             ],
         );
     }

@@ -90,6 +90,35 @@ impl CaseList {
     }
 }
 
+impl CaseList {
+    /// Of these cases, those that pass the filter, in order of reference.
+    pub(crate) fn among(
+        &self,
+        engine: &Engine,
+        references: &BTreeSet<String>,
+        filter: &CaseFilter,
+    ) -> Result<Vec<CaseSummary>, ReadError> {
+        let store = engine.store().as_ref();
+        let limit = if filter.limit == 0 { LIMIT_DEFAULT } else { filter.limit };
+        let text = filter.text.as_ref().map(|text| text.to_lowercase());
+        let mut found = Vec::new();
+        for reference in
+            references.iter().filter(|reference| filter.after.as_ref().is_none_or(|after| *reference > after))
+        {
+            let key = [b"c/", reference.as_bytes()].concat();
+            let Some(first) = store.models().get(MODEL, &key)? else { continue };
+            let summary = read_summary(store, reference.as_bytes(), first)?;
+            if passes(&summary, filter, text.as_deref()) {
+                found.push(summary);
+                if found.len() == limit {
+                    break;
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
 fn is_last_of_case(store: &dyn EventStore, case_id: CaseId, version: Version) -> Result<bool, ReadError> {
     Ok(store.head_of(&CaseKey::Id(case_id))?.is_some_and(|head| head.version == version))
 }

@@ -1,0 +1,391 @@
+//! The deadlines of all cases that somebody may still have to do something about, in the order in which they are due.
+//!
+//! No answer is stored: days pass without any event. Each entry keeps the days between which it is due, and is answered for
+//! the day of the question.
+//!
+//! ```text
+//! d/<due day>\0<reference>\0<number>   an entry, JSON; `due day` is the earliest on which it can be due
+//! u/<reference>\0<number>              an entry of which no due day is known
+//! b/<day>\0<reference>                 from that day on, the case's repeating deadlines have rounds that are not listed
+//! k/<reference>\0<key>                 the keys above that the case has, to take them away again
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use crate::case::day::Day;
+use crate::case::deadline::{Answer, Round, rounds};
+use crate::case::deadline_reading::{DeadlineReading, DueReading, reading};
+use crate::case::event::{CaseId, Version};
+use crate::case::state::CaseState;
+use crate::definition::deadline::Repeats;
+use crate::engine::Engine;
+use crate::store::{CaseKey, EventStore, ModelWrite, ReadError, StorageError};
+
+/// The model's name; the number changes with its shape, and an older one is left behind and rebuilt.
+const MODEL: &str = "deadlines-1";
+
+/// Events read at a time.
+const PAGE_EVENTS: usize = 2_000;
+
+/// Entries read at a time.
+const PAGE_ENTRIES: usize = 500;
+
+/// How many days after a case's last event the rounds of its repeating deadlines are listed: beyond, they are worked out
+/// when somebody asks.
+const AHEAD_DAYS: i32 = 730;
+
+/// Entries listed where no limit is given.
+const LIMIT_DEFAULT: usize = 100;
+
+/// Which deadlines to list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DeadlineFilter {
+    /// Only those that are missed, or may be, on the day of the question.
+    pub overdue: bool,
+    /// Only those that fall due within so many days, today included.
+    pub within: Option<u32>,
+    /// At most this many; 0: 100.
+    pub limit: usize,
+}
+
+/// A deadline of one of many cases, on the day of the question.
+#[derive(Debug, Clone, Serialize)]
+pub struct CaseDeadline {
+    /// The case's reference.
+    pub reference: String,
+    /// `name@version` of its definition.
+    pub workflow: String,
+    /// The deadline's name.
+    pub deadline: String,
+    /// What people call it.
+    pub title: String,
+    /// Whose it is; `None` for the case.
+    pub entity: Option<String>,
+    /// Which start of it, or which round, from 1.
+    pub round: u32,
+    /// When it is due.
+    pub due: DueReading,
+    /// What can be said of it.
+    pub answer: Answer,
+    /// Why, where that is not plain.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// Days from today to the latest due day; negative once it has passed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub days_left: Option<i32>,
+    /// The version of the event that started it.
+    pub started_by: Version,
+    /// Name and version of the calendar.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calendar: Option<String>,
+}
+
+/// An open round as it is stored: without an answer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Entry {
+    workflow: String,
+    deadline: String,
+    title: String,
+    entity: Option<String>,
+    round: u32,
+    due: DueReading,
+    /// The first day of the round, where that is known.
+    begins: Option<Day>,
+    started_by: u64,
+    calendar: Option<String>,
+    is_endless: bool,
+    stands_still: bool,
+    /// Why a due day, or the duty itself, is not known.
+    doubt: Option<String>,
+    /// Whether it is not known that the duty exists.
+    is_doubtful: bool,
+}
+
+/// The list of one engine.
+#[derive(Debug, Default)]
+pub(crate) struct DeadlineList {
+    one_at_a_time: Mutex<()>,
+}
+
+impl DeadlineList {
+    /// Reads the log from the model's checkpoint to its head.
+    pub(crate) fn catch_up(&self, engine: &Engine) -> Result<(), ReadError> {
+        let _turn = self.one_at_a_time.lock().unwrap_or_else(PoisonError::into_inner);
+        let store = engine.store().as_ref();
+        loop {
+            let checkpoint = store.models().checkpoint(MODEL)?;
+            let page = store.read_log(checkpoint, PAGE_EVENTS)?;
+            let Some(last) = page.last() else { return Ok(()) };
+            let touched: BTreeMap<CaseId, Version> =
+                page.iter().map(|event| (event.case_id, event.version)).collect();
+            let mut writes = Vec::new();
+            for (case_id, version) in touched {
+                let head = store.head_of(&CaseKey::Id(case_id))?;
+                if head.is_some_and(|head| head.version == version) {
+                    enter(engine, case_id, &mut writes)?;
+                }
+            }
+            store.models().write(MODEL, last.position, &writes)?;
+        }
+    }
+
+    /// The deadlines that pass the filter on a day, in the order in which they are due; each case's days end in its own zone.
+    pub(crate) fn find(
+        &self,
+        engine: &Engine,
+        filter: &DeadlineFilter,
+        today: &dyn Fn(&str) -> Day,
+        latest_today: Day,
+    ) -> Result<Vec<CaseDeadline>, ReadError> {
+        let store = engine.store().as_ref();
+        let limit = if filter.limit == 0 { LIMIT_DEFAULT } else { filter.limit };
+        let (from, to) = span(filter, latest_today);
+        let beyond = self.beyond(engine, to)?;
+        let mut found: Vec<CaseDeadline> = Vec::new();
+        for (reference, entries) in &beyond {
+            found.extend(entries.iter().filter_map(|entry| answered(reference, entry, filter, today)));
+        }
+        let mut after = from.map(|from| [b"d/", day_key(Day(from.0 - 1)).as_bytes(), b"\xff"].concat());
+        let mut listed = 0;
+        'pages: loop {
+            let page = store.models().scan(MODEL, b"d/", after.as_deref(), PAGE_ENTRIES)?;
+            for (key, value) in &page {
+                if to.is_some_and(|to| &key[2..10] > day_key(to).as_bytes()) || listed == limit {
+                    break 'pages;
+                }
+                let reference = reference_in(&key[11..]);
+                if beyond.contains_key(&reference) {
+                    continue;
+                }
+                let entry = read(value)?;
+                if let Some(answer) = answered(&reference, &entry, filter, today) {
+                    found.push(answer);
+                    listed += 1;
+                }
+            }
+            match page.last() {
+                Some((last, _)) if page.len() == PAGE_ENTRIES => after = Some(last.clone()),
+                _ => break,
+            }
+        }
+        if to.is_none() && found.len() < limit {
+            let page = store.models().scan(MODEL, b"u/", None, limit - found.len())?;
+            for (key, value) in &page {
+                let reference = reference_in(&key[2..]);
+                if !beyond.contains_key(&reference) {
+                    found.extend(answered(&reference, &read(value)?, filter, today));
+                }
+            }
+        }
+        found
+            .sort_by_key(|entry| (entry.due.earliest.is_none(), entry.due.earliest, entry.reference.clone()));
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    /// The cases with rounds that are not listed and begin by that day, with all their open rounds.
+    fn beyond(&self, engine: &Engine, to: Option<Day>) -> Result<BTreeMap<String, Vec<Entry>>, ReadError> {
+        let store = engine.store().as_ref();
+        let mut cases = BTreeMap::new();
+        let Some(to) = to else { return Ok(cases) };
+        let mut after: Option<Vec<u8>> = None;
+        loop {
+            let page = store.models().scan(MODEL, b"b/", after.as_deref(), PAGE_ENTRIES)?;
+            for (key, _) in &page {
+                if &key[2..10] > day_key(to).as_bytes() {
+                    return Ok(cases);
+                }
+                let reference = reference_in(&key[11..]);
+                if let Some(head) = store.head_of(&CaseKey::Reference(reference.clone()))? {
+                    let loaded = engine.replay(head.case_id)?;
+                    cases.insert(reference, open_rounds(&loaded.state, to).0);
+                }
+            }
+            match page.last() {
+                Some((last, _)) if page.len() == PAGE_ENTRIES => after = Some(last.clone()),
+                _ => return Ok(cases),
+            }
+        }
+    }
+}
+
+/// The due days in question: from, to.
+fn span(filter: &DeadlineFilter, today: Day) -> (Option<Day>, Option<Day>) {
+    match (filter.overdue, filter.within) {
+        (true, _) => (None, Some(Day(today.0 - 1))),
+        // Somewhere it is still the day before.
+        (false, Some(days)) => {
+            let days = i32::try_from(days).unwrap_or(i32::MAX);
+            (Some(Day(today.0 - 2)), Some(Day(today.0.saturating_add(days))))
+        }
+        (false, None) => (None, None),
+    }
+}
+
+fn answered(
+    reference: &str,
+    entry: &Entry,
+    filter: &DeadlineFilter,
+    today: &dyn Fn(&str) -> Day,
+) -> Option<CaseDeadline> {
+    let today = today(&entry.workflow);
+    let (answer, why) = entry.answer(today);
+    let is_wanted = match (filter.overdue, filter.within) {
+        (true, _) => {
+            let may_be_late = entry.due.earliest.is_some_and(|earliest| earliest < today);
+            answer == Answer::Missed || answer == Answer::Indeterminate && may_be_late
+        }
+        (false, Some(days)) => {
+            let days = i32::try_from(days).unwrap_or(i32::MAX);
+            let until = Day(today.0.saturating_add(days));
+            entry.due.earliest.is_some_and(|earliest| today <= earliest && earliest <= until)
+        }
+        (false, None) => entry.begins.is_none_or(|begins| begins <= today),
+    };
+    is_wanted.then(|| CaseDeadline {
+        reference: reference.to_owned(),
+        workflow: entry.workflow.clone(),
+        deadline: entry.deadline.clone(),
+        title: entry.title.clone(),
+        entity: entry.entity.clone(),
+        round: entry.round,
+        due: entry.due,
+        answer,
+        why,
+        days_left: entry.due.latest.and_then(|latest| latest.0.checked_sub(today.0)),
+        started_by: Version(entry.started_by),
+        calendar: entry.calendar.clone(),
+    })
+}
+
+impl Entry {
+    fn of(state: &CaseState, round: &Round<'_>, today: Day) -> Self {
+        let DeadlineReading { deadline, title, entity, round: number, due, calendar, .. } =
+            reading(state, round, today);
+        let is_doubtful = round.clock.exists == crate::case::clock::Existence::Unknown;
+        let unknown = is_doubtful.then(|| "it is not known whether the duty exists".to_owned());
+        Self {
+            workflow: state.definition().pin(),
+            deadline,
+            title,
+            entity,
+            round: number,
+            due,
+            begins: round.begins.earliest,
+            started_by: round.clock.started_by.version.0,
+            calendar,
+            is_endless: round.due.is_endless,
+            stands_still: round.stands_still(),
+            doubt: unknown.or_else(|| round.due.doubt.clone()),
+            is_doubtful,
+        }
+    }
+
+    /// What [`Round::answer`] says of a round that nothing has met or made void.
+    fn answer(&self, today: Day) -> (Answer, Option<String>) {
+        let undecided = || {
+            (
+                Answer::Indeterminate,
+                Some(self.doubt.clone().unwrap_or_else(|| "the dates do not decide".to_owned())),
+            )
+        };
+        if self.is_doubtful {
+            return undecided();
+        }
+        match (self.due.earliest, self.due.latest) {
+            (_, Some(latest)) if today > latest => (Answer::Missed, None),
+            (Some(_), None) if self.stands_still => (Answer::Paused, None),
+            (Some(earliest), _) if today <= earliest => (Answer::Running, None),
+            _ if self.is_endless => (Answer::Running, None),
+            _ => undecided(),
+        }
+    }
+}
+
+/// The open rounds of a case that have begun by a day, and the day from which there are more.
+fn open_rounds(state: &CaseState, until: Day) -> (Vec<Entry>, Option<Day>) {
+    let definition = state.definition();
+    let all = rounds(state, until);
+    let is_open = |round: &&Round<'_>| {
+        round.met.is_none() && round.clock.void.is_none() && round.answer(until).0 != Answer::Void
+    };
+    let entries = all.iter().filter(is_open).map(|round| Entry::of(state, round, until)).collect();
+    let more = all.iter().filter(|round| {
+        let deadline = &definition.deadlines[round.clock.deadline.index()];
+        matches!(deadline.repeats, Some(Repeats::FromEnd(_))) && !round.clock.is_closed
+    });
+    // The last round of each such clock is the one that ends on or after the day.
+    let ends = more.filter_map(|round| round.due.latest).filter(|latest| *latest >= until);
+    (entries, ends.min().map(|end| Day(end.0 + 1)))
+}
+
+/// Writes the open deadlines of a case, and takes away those that it had.
+fn enter(engine: &Engine, case_id: CaseId, writes: &mut Vec<ModelWrite>) -> Result<(), ReadError> {
+    let store = engine.store().as_ref();
+    let loaded = engine.replay(case_id)?;
+    let state = &loaded.state;
+    let Some(last) = state.log().last() else { return Ok(()) };
+    let reference = state.log()[0].case.clone();
+    let until = Day(state.definition().day_of(last.recorded_at).0 + AHEAD_DAYS);
+    let (entries, beyond) = open_rounds(state, until);
+    let mut keys: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
+    for (number, entry) in entries.iter().enumerate() {
+        let own = format!("{reference}\0{number:04}");
+        let key = match entry.due.earliest {
+            Some(day) => format!("d/{}\0{own}", day_key(day)),
+            None => format!("u/{own}"),
+        };
+        keys.insert(key.into_bytes(), serde_json::to_vec(entry).map_err(|error| broken(&error))?);
+    }
+    if let Some(day) = beyond {
+        keys.insert(format!("b/{}\0{reference}", day_key(day)).into_bytes(), Vec::new());
+    }
+    let prefix = format!("k/{reference}\0").into_bytes();
+    for old in keys_of(store, &prefix)? {
+        if !keys.contains_key(&old) {
+            writes.push(([&prefix[..], &old].concat(), None));
+            writes.push((old, None));
+        }
+    }
+    for (key, value) in keys {
+        writes.push(([&prefix[..], &key].concat(), Some(Vec::new())));
+        writes.push((key, Some(value)));
+    }
+    Ok(())
+}
+
+fn keys_of(store: &dyn EventStore, prefix: &[u8]) -> Result<BTreeSet<Vec<u8>>, ReadError> {
+    let mut keys = BTreeSet::new();
+    let mut after: Option<Vec<u8>> = None;
+    loop {
+        let page = store.models().scan(MODEL, prefix, after.as_deref(), PAGE_ENTRIES)?;
+        keys.extend(page.iter().map(|(key, _)| key[prefix.len()..].to_vec()));
+        match page.last() {
+            Some((last, _)) if page.len() == PAGE_ENTRIES => after = Some(last.clone()),
+            _ => return Ok(keys),
+        }
+    }
+}
+
+/// A day whose text sorts as the day does.
+fn day_key(day: Day) -> String {
+    format!("{:08x}", i64::from(day.0) - i64::from(i32::MIN))
+}
+
+/// The reference at the start of what follows a day in a key.
+fn reference_in(rest: &[u8]) -> String {
+    let end = rest.iter().position(|byte| *byte == 0).unwrap_or(rest.len());
+    String::from_utf8_lossy(&rest[..end]).into_owned()
+}
+
+fn read(value: &[u8]) -> Result<Entry, ReadError> {
+    serde_json::from_slice(value).map_err(|error| broken(&error))
+}
+
+fn broken(error: &serde_json::Error) -> ReadError {
+    let problem = error.to_string();
+    ReadError::Storage(StorageError { doing: "reading the list of deadlines".into(), problem })
+}
