@@ -122,7 +122,7 @@ fn overrides_and_gaps_are_told_at_a_date_only_if_they_had_happened() {
 #[test]
 fn what_only_the_engine_notes_and_what_has_no_effect_yet_is_not_recorded_for_anybody() {
     let desk = Desk::new();
-    for name in ["breach-noted", "deadline-adjusted", "protected-data-erased"] {
+    for name in ["breach-noted", "protected-data-erased"] {
         let invalid = desk.invalid(name);
         assert_eq!(invalid.field, "type", "{name}: {invalid:?}");
     }

@@ -13,6 +13,8 @@ mod corrections;
 #[cfg(test)]
 mod damaged_store;
 #[cfg(test)]
+mod deadlines;
+#[cfg(test)]
 mod desk;
 #[cfg(test)]
 mod documentation;

@@ -18,6 +18,7 @@ use super::reading::count_of;
 const EXAMPLES: &str = "Examples:
   casebook cases
   casebook cases --strand charge=sentenced        cases with a charge that was sentenced
+  casebook cases --overdue                        cases with a missed deadline
   casebook cases --text margate --limit 20";
 
 /// How many cases are listed where no other number is given.
@@ -30,6 +31,9 @@ pub(super) struct CasesArgs {
     /// Only cases with a strand in this state; may be given several times, and all must hold
     #[arg(long, value_name = "STRAND=STATE", value_parser = strand_and_state)]
     strand: Vec<(String, String)>,
+    /// Only cases with a deadline that is missed, or may be
+    #[arg(long)]
+    overdue: bool,
     /// Only cases with this text in reference or title
     #[arg(long, value_name = "TEXT")]
     text: Option<String>,
@@ -54,7 +58,10 @@ pub(super) async fn run(args: CasesArgs, globals: &Globals, page: &mut Page) -> 
         limit: args.limit.saturating_add(1),
         after: args.after,
     };
-    let mut cases = engine.cases(filter).await?;
+    let mut cases = match args.overdue {
+        true => engine.overdue_cases(filter).await?,
+        false => engine.cases(filter).await?,
+    };
     let has_more = cases.len() > args.limit;
     cases.truncate(args.limit);
     if page.is_json() {

@@ -10,6 +10,7 @@ mod cases;
 mod completions;
 mod correct;
 mod date;
+mod deadlines;
 mod definition;
 mod demo;
 mod diff;
@@ -132,6 +133,8 @@ enum Command {
     Import(import::ImportArgs),
     /// List cases
     Cases(cases::CasesArgs),
+    /// List deadlines: what is due when, what is missed, what falls due soon
+    Deadlines(deadlines::DeadlinesArgs),
     /// Show where a case stands, stood, or was thought to stand
     Status(status::StatusArgs),
     /// List the events of a case, with corrections, gaps and breaches
@@ -201,6 +204,7 @@ async fn perform(command: Command, globals: &Globals, page: &mut Page) -> Result
         Command::Migrate(args) => migrate::run(args, globals, page).await,
         Command::Import(args) => Box::pin(import::run(args, globals, page)).await,
         Command::Cases(args) => cases::run(args, globals, page).await,
+        Command::Deadlines(args) => Box::pin(deadlines::run(args, globals, page)).await,
         Command::Status(args) => status::run(args, globals, page).await,
         Command::History(args) => history::run(args, globals, page).await,
         Command::Replay(args) => replay::run(args, globals, page).await,

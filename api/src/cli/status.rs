@@ -1,5 +1,6 @@
 //! `casebook status`: where a case stands, stood, or was thought to stand.
 
+use casebook_engine::case::deadline::Answer;
 use casebook_engine::case::event::Payload;
 use casebook_engine::case::reading::{EntityReading, StatusReading, StrandReading};
 use clap::Args;
@@ -10,7 +11,7 @@ use super::answer::Failure;
 use super::page::{Page, bad, dim, strong};
 use super::point::{self, CutArgs};
 use super::reading::{self, Titles};
-use super::{date, folder};
+use super::{date, deadlines, folder};
 
 const EXAMPLES: &str = "Examples:
   casebook status 2020/146999
@@ -54,6 +55,19 @@ pub(super) fn tell(
     tell_inconsistency(status, titles, page)?;
     tell_strands(status, titles, page)?;
     tell_entities(&status.entities, page)?;
+    let (open, over): (Vec<_>, Vec<_>) = status
+        .deadlines
+        .iter()
+        .cloned()
+        .partition(|deadline| deadline.met_by.is_none() && deadline.answer != Answer::Void);
+    if !open.is_empty() {
+        page.heading("Deadlines")?;
+        deadlines::tell(&open, page)?;
+    }
+    if !over.is_empty() {
+        let words = reading::count_of(over.len(), "deadline is", "deadlines are");
+        page.line(&dim(&format!("{words} over: `casebook deadlines {}` shows them too.", status.reference)))?;
+    }
     if !status.breaches.is_empty() {
         page.heading("Breaches: the law required something else, and it happened all the same")?;
         reading::tell_breaches(&status.breaches, 2, page)?;

@@ -197,6 +197,14 @@ fn show_all(definition: &Definition, page: &mut Page) -> Result<(), Failure> {
         let per = strand.per.map_or("the case", |kind| definition.kinds[kind.index()].name.as_str());
         page.item(2, "•", &format!("{} of {per}, worked out: {}", strong(&strand.name), states.join(", ")))?;
     }
+    if !definition.deadlines.is_empty() {
+        page.heading("Deadlines")?;
+    }
+    for deadline in &definition.deadlines {
+        let per = deadline.per.map_or("the case", |kind| definition.kinds[kind.index()].name.as_str());
+        let words = format!("{} of {per}: {}", strong(&deadline.name), deadline.due_in_words());
+        page.item(2, "•", &words)?;
+    }
     let mut part = "";
     for event in &definition.events {
         if event.part != part {

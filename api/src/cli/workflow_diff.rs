@@ -17,6 +17,7 @@ pub(super) fn tell(found: &WorkflowDiff, page: &mut Page) -> Result<(), Failure>
         ("Entities", &found.entities),
         ("Events", &found.events),
         ("Rules", &found.rules),
+        ("Deadlines", &found.deadlines),
         ("Strands", &found.strands),
     ];
     for (title, changes) in parts {

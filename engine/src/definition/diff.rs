@@ -9,6 +9,7 @@ use std::collections::{HashMap, VecDeque};
 use serde::Serialize;
 
 use super::automaton::{Standing, Variant, advance, owner, variants};
+use super::deadline::{Deadline, Missed, Trigger};
 use super::{Definition, EventType, MessagePiece, Rule, RuleClass, State, StrandId};
 use crate::case::refusal::Step;
 
@@ -27,6 +28,8 @@ pub struct WorkflowDiff {
     pub events: Changes,
     /// Rules, by id.
     pub rules: Changes,
+    /// Deadlines.
+    pub deadlines: Changes,
     /// Strands and derived strands as such.
     pub strands: Changes,
     /// Strands of both versions that differ.
@@ -89,7 +92,7 @@ impl WorkflowDiff {
     /// Whether the versions are the same in everything that is compared.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        [&self.roles, &self.entities, &self.events, &self.rules, &self.strands]
+        [&self.roles, &self.entities, &self.events, &self.rules, &self.deadlines, &self.strands]
             .iter()
             .all(|part| part.is_empty())
             && self.sequences.is_empty()
@@ -155,6 +158,12 @@ pub fn compare(old: &Definition, new: &Definition) -> WorkflowDiff {
         ),
         events: changes(&old.events, &new.events, |event| &event.name, |a, b| event_changes(pair, a, b)),
         rules: changes(&rules(old), &rules(new), |(_, rule)| &rule.id, |a, b| rule_changes(pair, *a, *b)),
+        deadlines: changes(
+            &old.deadlines,
+            &new.deadlines,
+            |deadline| &deadline.name,
+            |a, b| deadline_changes(pair, a, b),
+        ),
         strands: changes(
             &old_strands,
             &new_strands,
@@ -163,6 +172,59 @@ pub fn compare(old: &Definition, new: &Definition) -> WorkflowDiff {
         ),
         sequences: sequences.collect(),
     }
+}
+
+fn deadline_changes((old, new): (&Definition, &Definition), a: &Deadline, b: &Deadline) -> Vec<String> {
+    let told = |definition: &Definition, deadline: &Deadline| {
+        let named = |triggers: &[Trigger]| {
+            let one = |trigger: &Trigger| {
+                let name = &definition.event_type(trigger.on).name;
+                let values = trigger.matches.iter().map(|(field, values)| format!(" {field} in {values:?}"));
+                format!("{name}{}", values.collect::<String>())
+            };
+            triggers.iter().map(one).collect::<Vec<_>>().join(", ")
+        };
+        let starts: Vec<Trigger> = deadline.starts.iter().map(|start| start.trigger.clone()).collect();
+        let from: Vec<String> =
+            deadline.starts.iter().flat_map(|start| start.from.iter().flatten().cloned()).collect();
+        let condition = |condition: &Option<super::condition::Condition>| {
+            condition.as_ref().map_or_else(|| "none".to_owned(), |condition| condition.source.clone())
+        };
+        let calendar = deadline.calendar().and_then(|id| definition.calendars.get(id.index()));
+        let adjust = deadline.adjust.as_ref().map_or_else(
+            || "nobody".to_owned(),
+            |adjust| {
+                let by = adjust.by.iter().map(|role| definition.roles[role.index()].name.as_str());
+                let kinds = adjust.kinds.iter().map(|kind| kind.name());
+                format!("{}: {}", by.collect::<Vec<_>>().join(", "), kinds.collect::<Vec<_>>().join(", "))
+            },
+        );
+        let missed = match &deadline.missed {
+            Missed::Notice => "notice".to_owned(),
+            Missed::Breach => "breach".to_owned(),
+            Missed::Event { event, .. } => definition.event_type(*event).name.clone(),
+        };
+        [
+            (
+                "per",
+                deadline.per.map_or("case", |kind| definition.kinds[kind.index()].name.as_str()).to_owned(),
+            ),
+            ("when", condition(&deadline.when)),
+            ("starts", named(&starts)),
+            ("from", from.join(".")),
+            ("due", deadline.due_in_words()),
+            ("calendar", calendar.map_or_else(|| "none".to_owned(), super::calendar::Calendar::pin)),
+            ("met by", named(&deadline.met_by)),
+            ("void by", named(&deadline.void_by)),
+            ("paused while", condition(&deadline.paused_while)),
+            ("adjusted by", adjust),
+            ("missed", missed),
+        ]
+    };
+    let (before, after) = (told(old, a), told(new, b));
+    let pairs: Vec<(&str, String, String)> =
+        before.into_iter().zip(after).map(|((what, before), (_, after))| (what, before, after)).collect();
+    differing(&pairs)
 }
 
 fn changes<T>(

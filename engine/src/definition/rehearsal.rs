@@ -326,7 +326,7 @@ impl<'d> Stage<'d> {
         let told = deadlines(&self.state, today);
         let is_meant =
             |reading: &&DeadlineReading| reading.deadline == wanted.deadline && reading.entity == wanted.of;
-        let Some(found) = told.iter().filter(is_meant).next_back() else {
+        let Some(found) = told.iter().rfind(is_meant) else {
             return Err(format!("{} has not started", wanted.deadline));
         };
         let is_due = wanted

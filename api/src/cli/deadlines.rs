@@ -1,0 +1,255 @@
+//! `casebook deadlines`: what is due when, of one case or of all.
+
+use casebook_engine::case::deadline::{Answer, due_words};
+use casebook_engine::case::deadline_reading::{DeadlineReading, DueReading};
+use casebook_engine::case::occurred::Day;
+use casebook_engine::engine::{Engine, RecordOptions};
+use casebook_engine::projection::deadlines::{CaseDeadline, DeadlineFilter};
+use clap::Args;
+
+use super::Globals;
+use super::answer::Failure;
+use super::page::{Page, bad, dim, good, warn};
+use super::point::{self, CutArgs};
+use super::reading::count_of;
+use super::{folder, record};
+
+const EXAMPLES: &str = "Examples:
+  casebook deadlines                                what is open in all cases, soonest first
+  casebook deadlines --overdue
+  casebook deadlines --within 14
+  casebook deadlines 2020/146999                    one case, with what was met and what fell away
+  casebook deadlines 2020/146999 --at 2022-06-30    as they stood on that day
+  casebook deadlines --note-missed --as clerk-1:caseworker";
+
+/// How many are listed where no other number is given.
+const LIMIT: usize = 100;
+
+/// `casebook deadlines`
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct DeadlinesArgs {
+    /// Of this case alone; otherwise of all cases, and only what is still open
+    #[arg(value_name = "REF")]
+    reference: Option<String>,
+    /// Only what is missed, or may be: where dates are vague, what is not certain is shown as indeterminate
+    #[arg(long)]
+    overdue: bool,
+    /// Only what falls due within so many days, today included
+    #[arg(long, value_name = "DAYS", conflicts_with = "overdue")]
+    within: Option<u32>,
+    /// At most this many
+    #[arg(long, value_name = "N", default_value_t = LIMIT, value_parser = limit)]
+    limit: usize,
+    /// Record what has become certain: a breach for each deadline that was missed silently, or the event that the
+    /// definition names; never twice
+    #[arg(long, conflicts_with_all = ["within", "known_at", "at"])]
+    note_missed: bool,
+    /// With --note-missed: only say what would be recorded
+    #[arg(long, requires = "note_missed")]
+    dry_run: bool,
+    #[command(flatten)]
+    cut: CutArgs,
+}
+
+/// Runs the command.
+pub(super) async fn run(args: DeadlinesArgs, globals: &Globals, page: &mut Page) -> Result<(), Failure> {
+    let cut = args.cut.cut();
+    if args.reference.is_none() && (cut.known_at.is_some() || cut.version.is_some() || cut.at.is_some()) {
+        return Err(Failure::input(
+            "--at and --known-at are about one case, and none is named",
+            "write the case's reference: casebook deadlines 2020/146999 --at 2022-06-30",
+        ));
+    }
+    let engine = folder::existing(globals, page)?;
+    if args.note_missed {
+        return note_missed(&engine, &args, globals, page).await;
+    }
+    match &args.reference {
+        Some(reference) => of_case(&engine, reference, &args, page).await,
+        None => of_all(&engine, &args, page).await,
+    }
+}
+
+async fn of_case(
+    engine: &Engine,
+    reference: &str,
+    args: &DeadlinesArgs,
+    page: &mut Page,
+) -> Result<(), Failure> {
+    let case = folder::key(reference);
+    point::check_reached(engine, &case, "--known-at", args.cut.cut().version).await?;
+    let mut told = engine.status(&case, args.cut.cut()).await?.deadlines;
+    told.retain(|deadline| is_wanted(deadline, args));
+    told.truncate(args.limit);
+    if page.is_json() {
+        for deadline in &told {
+            page.json_line(deadline)?;
+        }
+        return Ok(());
+    }
+    if let Some(words) = args.cut.words() {
+        page.line(&dim(&format!("Case {reference}, {words}")))?;
+    }
+    if told.is_empty() {
+        return page.line("No deadlines.");
+    }
+    tell(&told, page)
+}
+
+fn is_wanted(deadline: &DeadlineReading, args: &DeadlinesArgs) -> bool {
+    let is_unmet = deadline.met_by.is_none() && deadline.void_by.is_none();
+    if args.overdue {
+        let is_late = matches!(deadline.answer, Answer::Missed | Answer::Indeterminate);
+        return is_unmet && is_late;
+    }
+    match (args.within, deadline.days_left) {
+        (None, _) => true,
+        (Some(days), Some(left)) => is_unmet && left >= 0 && i64::from(left) <= i64::from(days),
+        (Some(_), None) => false,
+    }
+}
+
+/// Tells the deadlines of one case.
+pub(super) fn tell(deadlines: &[DeadlineReading], page: &mut Page) -> Result<(), Failure> {
+    let rows = deadlines.iter().map(|deadline| {
+        let whose = deadline.entity.clone().unwrap_or_else(|| "case".to_owned());
+        let mut notes = Vec::new();
+        notes
+            .extend(deadline.met_by.as_ref().map(|met| format!("event {} of {}", met.version, met.occurred)));
+        notes.extend(deadline.void_by.as_ref().map(|void| format!("fell away with event {}", void.version)));
+        notes.extend(deadline.why.clone());
+        if !deadline.adjusted_by.is_empty() {
+            let events: Vec<String> = deadline.adjusted_by.iter().map(ToString::to_string).collect();
+            notes.push(format!("adjusted by event {}", events.join(", ")));
+        }
+        notes.extend(left_words(deadline.answer, deadline.days_left));
+        vec![
+            due_cell(&deadline.due),
+            whose,
+            deadline.title.clone(),
+            coloured(deadline.answer),
+            notes.join("; "),
+        ]
+    });
+    page.table(&["due", "whose", "deadline", "answer", "note"], rows.collect())
+}
+
+async fn of_all(engine: &Engine, args: &DeadlinesArgs, page: &mut Page) -> Result<(), Failure> {
+    // One more tells whether there are more.
+    let filter =
+        DeadlineFilter { overdue: args.overdue, within: args.within, limit: args.limit.saturating_add(1) };
+    let mut found = engine.deadlines(filter).await?;
+    let has_more = found.len() > args.limit;
+    found.truncate(args.limit);
+    if page.is_json() {
+        for deadline in &found {
+            page.json_line(deadline)?;
+        }
+        return Ok(());
+    }
+    if found.is_empty() {
+        return page.line("No deadlines.");
+    }
+    page.table(&["due", "case", "whose", "deadline", "answer", "note"], found.iter().map(row).collect())?;
+    if has_more {
+        page.line(&dim(&format!("More: casebook deadlines --limit {}", args.limit.saturating_mul(10))))?;
+    }
+    Ok(())
+}
+
+fn row(deadline: &CaseDeadline) -> Vec<String> {
+    let note = deadline.why.clone().or_else(|| left_words(deadline.answer, deadline.days_left));
+    vec![
+        due_cell(&deadline.due),
+        deadline.reference.clone(),
+        deadline.entity.clone().unwrap_or_else(|| "case".to_owned()),
+        deadline.title.clone(),
+        coloured(deadline.answer),
+        note.unwrap_or_default(),
+    ]
+}
+
+fn due_cell(due: &DueReading) -> String {
+    let day = |day: Option<Day>| day.map_or("…".to_owned(), |day| day.to_string());
+    match (due.not_before, due.earliest == due.latest) {
+        _ if due.earliest.is_none() && due.latest.is_none() => match due.not_before {
+            Some(open) => format!("from {open}"),
+            None => "not known".to_owned(),
+        },
+        (Some(open), true) => format!("{open} to {}", day(due.latest)),
+        (None, true) => day(due.latest),
+        (_, false) => due_words(due.earliest, due.latest),
+    }
+}
+
+fn coloured(answer: Answer) -> String {
+    match answer {
+        Answer::Met => good(answer.name()),
+        Answer::Missed => bad(answer.name()),
+        Answer::Indeterminate => warn(answer.name()),
+        Answer::Paused | Answer::Void => dim(answer.name()),
+        Answer::Running => answer.name().to_owned(),
+    }
+}
+
+fn left_words(answer: Answer, days_left: Option<i32>) -> Option<String> {
+    let days =
+        |days: i32| count_of(usize::try_from(days.unsigned_abs()).unwrap_or(usize::MAX), "day", "days");
+    match (answer, days_left?) {
+        (Answer::Running, 0) => Some("today".to_owned()),
+        (Answer::Running, left) if left > 0 => Some(format!("in {}", days(left))),
+        (Answer::Missed, left) if left < 0 => Some(format!("{} ago", days(left))),
+        _ => None,
+    }
+}
+
+async fn note_missed(
+    engine: &Engine,
+    args: &DeadlinesArgs,
+    globals: &Globals,
+    page: &mut Page,
+) -> Result<(), Failure> {
+    let by = folder::acting(globals)?;
+    let references = match &args.reference {
+        Some(reference) => vec![reference.clone()],
+        None => {
+            let filter = DeadlineFilter { overdue: true, within: None, limit: usize::MAX };
+            let found = engine.deadlines(filter).await?.into_iter();
+            let missed = found.filter(|deadline| deadline.answer == Answer::Missed);
+            let references: std::collections::BTreeSet<String> =
+                missed.map(|deadline| deadline.reference).collect();
+            references.into_iter().collect()
+        }
+    };
+    let mut noted = 0;
+    for reference in references {
+        let case = folder::key(&reference);
+        let definition = folder::definition_of(engine, &case).await?;
+        let options = RecordOptions { dry_run: args.dry_run, ..RecordOptions::default() };
+        let told = engine
+            .note_missed(&case, by.clone(), options)
+            .await
+            .map_err(|error| Failure::of_record(error, &reference, definition.clone()))?;
+        if let Some(recorded) = told {
+            noted += 1;
+            if page.is_json() {
+                page.json_line(&recorded)?;
+            } else {
+                record::tell(&recorded, &reference, definition, page)?;
+            }
+        }
+    }
+    if noted == 0 && !page.is_json() {
+        return page.line("Nothing was missed that is not noted.");
+    }
+    Ok(())
+}
+
+fn limit(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("a list of 0 deadlines says nothing; write 1 or more".to_owned()),
+        Ok(limit) => Ok(limit),
+        Err(_) => Err(format!("`{text}` is no number of deadlines; write for example 20")),
+    }
+}

@@ -1,0 +1,315 @@
+//! Deadlines: what passes silently is missed in every reading, what happens late is noted, and nothing is ever refused for it.
+
+use std::sync::Arc;
+
+use casebook_engine::case::deadline::Answer;
+use casebook_engine::case::event::{ProposedEvent, Recorder};
+use casebook_engine::case::occurred::{Day, Occurred};
+use casebook_engine::case::reading::{Cut, Recorded};
+use casebook_engine::definition::compile::compile;
+use casebook_engine::definition::source::SourceFile;
+use casebook_engine::engine::{Engine, Opening, RecordError, RecordOptions};
+use casebook_engine::projection::deadlines::DeadlineFilter;
+use casebook_engine::store::{CaseKey, MemoryStore};
+use tokio::runtime::Runtime;
+
+const TEXT: &str = r#"
+workflow: timed
+version: 1
+language: casebook/1
+timezone: Europe/London
+calendars: { england-and-wales: calendars/england-and-wales.yaml }
+roles: { clerk: {}, chair: {} }
+entities: { person: { introduced-by: person-named } }
+events:
+  person-named: { scope: person }
+  notice-served: { scope: person }
+  answer-received: { scope: person }
+  right-lost: { scope: person }
+  report-issued: {}
+deadlines:
+  answer:
+    title: Answer to the notice
+    per: person
+    starts: notice-served
+    due: { length: 10 working-days, counting: first-working-day-after }
+    met-by: answer-received
+    adjust: { by: chair, kinds: [extended, left-out] }
+    missed: breach
+    basis: Rule 4
+  appeal:
+    per: person
+    starts: notice-served
+    due: { length: 28 days }
+    met-by: answer-received
+    void-by: right-lost
+    missed: { event: right-lost }
+  report:
+    starts: case-opened
+    due: { length: 12 months, counting: including-that-day }
+    then-every: 6 months
+    met-by: report-issued
+"#;
+
+struct Register {
+    runtime: Runtime,
+    engine: Engine,
+}
+
+impl Register {
+    fn new() -> Self {
+        let mut files = vec![SourceFile { name: "timed.yaml".into(), text: TEXT.into() }];
+        files.extend(casebook_engine::workflows::calendar("calendars/england-and-wales.yaml"));
+        let definition = compile(&files).unwrap_or_else(|problems| panic!("{}", problems[0].snippet));
+        let engine = Engine::open(Arc::new(MemoryStore::default()), vec![definition]).unwrap();
+        Self { runtime: Runtime::new().unwrap(), engine }
+    }
+
+    fn with_a_notice(reference: &str) -> Self {
+        let register = Self::new();
+        register.open(reference, "2021-05-03");
+        register.record(reference, "person-named", "2021-05-03", &[]).unwrap();
+        register.record(reference, "notice-served", "2021-05-10", &[]).unwrap();
+        register
+    }
+
+    fn open(&self, reference: &str, on: &str) {
+        let opening = Opening {
+            reference: reference.into(),
+            workflow: "timed".into(),
+            event: event("case-opened", on, &[]),
+            then: vec![],
+        };
+        self.runtime.block_on(self.engine.open_case(opening, RecordOptions::default())).unwrap();
+    }
+
+    fn record(
+        &self,
+        reference: &str,
+        name: &str,
+        on: &str,
+        data: &[(&str, &str)],
+    ) -> Result<Recorded, RecordError> {
+        let key = CaseKey::Reference(reference.into());
+        let events = vec![event(name, on, data)];
+        self.runtime.block_on(self.engine.record(&key, events, RecordOptions::default()))
+    }
+
+    /// Each deadline on a day: `name answer latest-due`.
+    fn on(&self, reference: &str, day: &str) -> Vec<String> {
+        let cut = Cut { at: Some(Day::parse(day).unwrap()), ..Cut::default() };
+        let key = CaseKey::Reference(reference.into());
+        let status = self.runtime.block_on(self.engine.status(&key, cut)).unwrap();
+        status
+            .deadlines
+            .iter()
+            .map(|told| {
+                let due = told.due.latest.map_or("?".into(), |day| day.to_string());
+                format!("{} {} {due}", told.deadline, told.answer.name())
+            })
+            .collect()
+    }
+
+    fn listed(&self, filter: DeadlineFilter, at: &str) -> Vec<String> {
+        let at = format!("{at}T12:00:00Z").parse().unwrap();
+        let found = self.runtime.block_on(self.engine.deadlines_at(filter, at)).unwrap();
+        found
+            .iter()
+            .map(|told| {
+                let due = told.due.latest.map_or("?".into(), |day| day.to_string());
+                format!("{} {} {} {due}", told.reference, told.deadline, told.answer.name())
+            })
+            .collect()
+    }
+
+    fn note_missed(&self, reference: &str) -> Option<Recorded> {
+        let key = CaseKey::Reference(reference.into());
+        let by = Recorder { id: "clerk-1".into(), role: "clerk".into() };
+        self.runtime.block_on(self.engine.note_missed(&key, by, RecordOptions::default())).unwrap()
+    }
+}
+
+fn event(name: &str, on: &str, data: &[(&str, &str)]) -> ProposedEvent {
+    let role = data.iter().find(|(field, _)| *field == "by").map_or("clerk", |(_, role)| role);
+    let mut event = ProposedEvent::new(name, Recorder { id: format!("{role}-1"), role: role.into() });
+    event.occurred = Some(Occurred::parse(on).unwrap());
+    if !matches!(name, "case-opened" | "report-issued") {
+        event.scope.insert("person".into(), "P1".into());
+    }
+    for (field, value) in data.iter().filter(|(field, _)| *field != "by") {
+        event.data.insert((*field).into(), (*value).into());
+    }
+    event
+}
+
+fn types(recorded: &Recorded) -> Vec<&str> {
+    recorded.events.iter().map(|event| event.proposed.event_type.as_str()).collect()
+}
+
+#[test]
+fn a_day_passes_and_the_answer_is_another() {
+    let register = Register::with_a_notice("R/1");
+    let report = "report running 2022-05-02".to_owned();
+    let on = |day: &str| register.on("R/1", day);
+    assert_eq!(
+        on("2021-05-24"),
+        [report.clone(), "answer running 2021-05-24".into(), "appeal running 2021-06-07".into()]
+    );
+    assert_eq!(
+        on("2021-05-25"),
+        [report, "answer missed 2021-05-24".into(), "appeal running 2021-06-07".into()]
+    );
+    assert_eq!(on("2021-05-05"), ["report running 2022-05-02"]);
+}
+
+#[test]
+fn what_happens_late_is_accepted_and_noted_in_the_same_batch_once() {
+    let register = Register::with_a_notice("R/1");
+    let late = register.record("R/1", "answer-received", "2021-05-25", &[]).unwrap();
+    assert_eq!(types(&late), ["answer-received", "breach-noted"]);
+    assert_eq!(late.breaches[0].rule, "deadline:answer");
+    assert_eq!(
+        late.breaches[0].message,
+        "Answer to the notice of P1 was due on 24 May 2021; Answer received on 25 May 2021 was too late"
+    );
+    assert_eq!(late.breaches[0].basis.as_deref(), Some("Rule 4"));
+    let note = &late.events[1].proposed;
+    assert_eq!(note.data["calendar"], "england-and-wales 1");
+    assert_eq!(note.scope["person"], "P1");
+    assert_eq!(
+        types(&register.record("R/1", "report-issued", "2021-06-01", &[]).unwrap()),
+        ["report-issued"]
+    );
+}
+
+#[test]
+fn what_is_in_time_or_may_be_is_no_breach() {
+    let register = Register::with_a_notice("R/1");
+    assert_eq!(
+        types(&register.record("R/1", "answer-received", "2021-05", &[]).unwrap()),
+        ["answer-received"]
+    );
+    let register = Register::with_a_notice("R/2");
+    assert_eq!(
+        types(&register.record("R/2", "answer-received", "2021-05-24", &[]).unwrap()),
+        ["answer-received"]
+    );
+}
+
+#[test]
+fn a_correction_that_makes_an_event_late_notes_it_and_one_that_makes_it_timely_takes_the_ground() {
+    let register = Register::with_a_notice("R/1");
+    register.record("R/1", "answer-received", "2021-05-20", &[]).unwrap();
+    let key = CaseKey::Reference("R/1".into());
+    let by = Recorder { id: "clerk-1".into(), role: "clerk".into() };
+    let correct = |on: &str| {
+        let fields = serde_json::json!({ "occurred": on }).as_object().unwrap().clone();
+        let version = casebook_engine::case::event::Version(4);
+        let correcting =
+            register.engine.correct(&key, version, fields, "misread", by.clone(), RecordOptions::default());
+        register.runtime.block_on(correcting).unwrap()
+    };
+    assert_eq!(types(&correct("2021-05-28")), ["event-corrected", "breach-noted"]);
+    assert_eq!(types(&correct("2021-05-21")), ["event-corrected"]);
+    let status = register.runtime.block_on(register.engine.status(&key, Cut::default())).unwrap();
+    assert!(status.breaches[0].ground_gone);
+}
+
+#[test]
+fn what_passed_silently_is_noted_on_request_and_never_twice() {
+    let register = Register::with_a_notice("R/1");
+    let noted = register.note_missed("R/1").unwrap();
+    assert_eq!(types(&noted), ["breach-noted", "right-lost"]);
+    let lost = &noted.events[1].proposed;
+    assert_eq!(lost.occurred.as_ref().unwrap().edtf(), Some("2021-06-07"));
+    assert!(register.note_missed("R/1").is_none());
+    assert!(register.on("R/1", "2022-01-01").contains(&"appeal void 2021-06-07".to_owned()));
+    // The answer that comes after all is late, which is known already.
+    let late = register.record("R/1", "answer-received", "2021-09-01", &[]).unwrap();
+    assert_eq!(types(&late), ["answer-received"]);
+}
+
+#[test]
+fn an_extension_is_for_those_whom_the_definition_names() {
+    let register = Register::with_a_notice("R/1");
+    let adjust = |data: &[(&str, &str)]| {
+        let reason = [("deadline", "answer"), ("reason", "illness")];
+        let data = [&reason[..], data].concat();
+        register.record("R/1", "deadline-adjusted", "2021-05-20", &data)
+    };
+    let refused = |answer: Result<Recorded, RecordError>, words: &str| match answer {
+        Err(RecordError::Refused(refusal)) => {
+            assert_eq!(refusal.reasons[0].rule, "deadline:answer");
+            assert!(refusal.reasons[0].message.contains(words), "{}", refusal.reasons[0].message);
+        }
+        other => panic!("{other:?}"),
+    };
+    let invalid = |answer: Result<Recorded, RecordError>, words: &str| match answer {
+        Err(RecordError::Invalid(invalid)) => {
+            let told = format!("{invalid} {}", invalid.help.clone().unwrap_or_default());
+            assert!(told.contains(words), "{told}");
+        }
+        other => panic!("{other:?}"),
+    };
+    let longer = ("length", "5 working-days");
+    refused(adjust(&[("kind", "extended"), longer]), "clerk may not adjust Answer to the notice: Chair may");
+    refused(
+        adjust(&[("by", "chair"), ("kind", "reduced"), longer]),
+        "may not be reduced, only extended, left-out",
+    );
+    invalid(adjust(&[("by", "chair"), ("kind", "extended")]), "needs either `length`");
+    invalid(adjust(&[("by", "chair"), ("kind", "extended"), ("length", "long")]), "5 working-days");
+    invalid(adjust(&[("by", "chair"), ("kind", "left-out"), ("from", "2021-05-12")]), "needs `from`");
+    invalid(adjust(&[("by", "chair"), ("kind", "extended"), ("until", "soon")]), "soon");
+    let misnamed = [("by", "chair"), ("deadline", "anser"), ("kind", "extended"), ("reason", "x"), longer];
+    invalid(register.record("R/1", "deadline-adjusted", "2021-05-20", &misnamed), "did you mean answer?");
+    adjust(&[("by", "chair"), ("kind", "extended"), longer]).unwrap();
+    // Over the spring bank holiday of 31 May.
+    assert!(register.on("R/1", "2021-05-25").contains(&"answer running 2021-06-01".to_owned()));
+    assert!(register.on("R/1", "2021-05-19").contains(&"answer running 2021-05-24".to_owned()));
+    register.record("R/1", "answer-received", "2021-06-01", &[]).unwrap();
+    let over = [("by", "chair"), ("deadline", "answer"), ("kind", "extended"), ("reason", "x"), longer];
+    refused(register.record("R/1", "deadline-adjusted", "2021-07-20", &over), "nothing to adjust");
+}
+
+#[test]
+fn the_list_over_all_cases_stays_right_while_time_passes_without_any_event() {
+    let register = Register::with_a_notice("R/1");
+    register.open("R/2", "2021-05-06");
+    let overdue =
+        |day: &str| register.listed(DeadlineFilter { overdue: true, ..DeadlineFilter::default() }, day);
+    let within = |day: &str, days: u32| {
+        register.listed(DeadlineFilter { within: Some(days), ..DeadlineFilter::default() }, day)
+    };
+    assert_eq!(overdue("2021-05-24"), Vec::<String>::new());
+    assert_eq!(overdue("2021-05-25"), ["R/1 answer missed 2021-05-24"]);
+    assert_eq!(within("2021-05-24", 0), ["R/1 answer running 2021-05-24"]);
+    assert_eq!(within("2021-05-24", 14), ["R/1 answer running 2021-05-24", "R/1 appeal running 2021-06-07"]);
+    assert_eq!(within("2021-05-25", 12), Vec::<String>::new());
+    let late = overdue("2022-05-06");
+    assert_eq!(late[2..], ["R/1 report missed 2022-05-02", "R/2 report missed 2022-05-05"]);
+    // Far beyond what is listed in advance, repeating duties go on.
+    let far = overdue("2041-01-01");
+    assert_eq!(far.iter().filter(|told| told.starts_with("R/2 report missed")).count(), 38);
+    assert_eq!(within("2041-01-01", 365).iter().filter(|told| told.starts_with("R/2")).count(), 2);
+    register.record("R/1", "answer-received", "2021-05-20", &[]).unwrap();
+    assert!(overdue("2021-06-25").is_empty());
+    let all = register.listed(DeadlineFilter::default(), "2021-05-25");
+    assert_eq!(all, ["R/1 report running 2022-05-02", "R/2 report running 2022-05-05"]);
+    let one = register.listed(DeadlineFilter { limit: 1, ..DeadlineFilter::default() }, "2021-05-25");
+    assert_eq!(one.len(), 1);
+}
+
+#[test]
+fn what_is_vague_is_listed_as_undecided_once_it_may_be_late() {
+    let register = Register::with_a_notice("R/1");
+    register.record("R/1", "notice-served", "2021-05", &[]).unwrap();
+    let key = CaseKey::Reference("R/1".into());
+    let state = register.runtime.block_on(register.engine.case(&key)).unwrap();
+    let today = Day::parse("2021-06-03").unwrap();
+    let answers: Vec<Answer> = casebook_engine::case::deadline::rounds(&state, today)
+        .iter()
+        .map(|round| round.answer(today).0)
+        .collect();
+    assert!(answers.contains(&Answer::Missed) || answers.contains(&Answer::Indeterminate));
+}
