@@ -114,6 +114,15 @@ impl Clocks {
         self.clocks.iter().map(AsRef::as_ref)
     }
 
+    /// The same clocks under another version of the definition, by the names of their deadlines. Entities keep their places.
+    pub(crate) fn carried(&self, from: &Definition, to: &Definition) -> Self {
+        let renamed = |clock: &Arc<Clock>| {
+            let deadline = to.deadline(&from.deadlines[clock.deadline.index()].name)?;
+            Some(Arc::new(Clock { deadline, ..clock.as_ref().clone() }))
+        };
+        Self { clocks: self.clocks.iter().filter_map(renamed).collect() }
+    }
+
     /// The clocks after the event; `after` is the status after it. Total, and free where there are no deadlines.
     pub fn step(&mut self, definition: &Definition, after: &Status, event: &EffectiveEvent) {
         if definition.deadlines.is_empty() {

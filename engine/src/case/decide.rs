@@ -138,6 +138,7 @@ pub fn decide_missed(
         moved_others: false,
         overridden: Vec::new(),
         several: misses.len() > 1,
+        adopted: false,
     };
     for (index, miss) in misses.into_iter().enumerate() {
         if miss.is_breach {
@@ -471,7 +472,11 @@ impl Decider<'_, '_> {
                 definition.deadlines.iter().filter(|deadline| matches!(deadline.missed, Missed::Breach));
             breaches.flat_map(|deadline| &deadline.met_by).any(|trigger| Some(trigger.on) == id)
         };
-        if definition.deadlines.is_empty() || !(self.moved_others || self.events.iter().any(meets)) {
+        // A version that is adopted accuses nobody of what was recorded before.
+        if definition.deadlines.is_empty()
+            || self.adopted
+            || !(self.moved_others || self.events.iter().any(meets))
+        {
             return;
         }
         let Some(by) = self.events.last().map(|event| event.proposed.recorded_by.clone()) else { return };

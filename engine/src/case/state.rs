@@ -347,7 +347,10 @@ impl CaseState {
     /// The status and the clocks at the end of a timeline.
     fn fold(&self, timeline: &Timeline) -> (Status, Clocks) {
         let mut status = self.before_first();
-        let mut clocks = Clocks::default();
+        // What ran before an adoption that mapped states runs on.
+        let mut clocks = self.earlier().map_or_else(Clocks::default, |earlier| {
+            earlier.case.clocks.carried(earlier.case.definition(), &self.definition)
+        });
         for placed in timeline.places() {
             status.step(&self.definition, &placed.event);
             clocks.step(&self.definition, &status, &placed.event);
