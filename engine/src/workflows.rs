@@ -44,6 +44,7 @@ const POLICE_CONDUCT_SCENARIOS: &[Embedded] = embedded!["police-conduct":
     "scenarios/illegal-moves.txt",
     "scenarios/odd-but-legal.txt",
     "scenarios/branches.txt",
+    "scenarios/deadlines.txt",
     "scenarios/published-summaries.txt",
     "scenarios/ways-through.txt",
     "scenarios/rules.txt",
