@@ -61,6 +61,7 @@ const FITNESS_TO_PRACTISE: &[Embedded] = embedded!["fitness-to-practise":
 ];
 
 const FITNESS_TO_PRACTISE_SCENARIOS: &[Embedded] = embedded!["fitness-to-practise":
+    "scenarios/deadlines.txt",
     "scenarios/hearing-and-sanctions.txt",
     "scenarios/intake-and-examiners.txt",
     "scenarios/interim-orders.txt",
@@ -75,6 +76,7 @@ const WHISTLEBLOWING_INQUIRY: &[Embedded] = embedded!["whistleblowing-inquiry":
 ];
 
 const WHISTLEBLOWING_INQUIRY_SCENARIOS: &[Embedded] = embedded!["whistleblowing-inquiry":
+    "scenarios/deadlines.txt",
     "scenarios/inquiry.txt",
     "scenarios/people-and-follow-up.txt",
     "scenarios/reports.txt",
@@ -92,6 +94,7 @@ const WORKPLACE_SAFETY: &[Embedded] = embedded!["workplace-safety":
 ];
 
 const WORKPLACE_SAFETY_SCENARIOS: &[Embedded] = embedded!["workplace-safety":
+    "scenarios/deadlines.txt",
     "scenarios/enforcement-and-courts.txt",
     "scenarios/incident-and-primacy.txt",
     "scenarios/notices-and-inquest.txt",
