@@ -62,3 +62,7 @@ mod store_contract;
 mod tidy;
 #[cfg(test)]
 mod trial;
+#[cfg(test)]
+mod written_definition;
+#[cfg(test)]
+mod written_pages;

@@ -32,6 +32,7 @@ mod replay;
 mod status;
 mod workflow;
 mod workflow_diff;
+mod workflow_page;
 mod workflow_test;
 mod workflow_trial;
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use casebook_engine::definition::compile::compile;
+use casebook_engine::definition::definition_schema::definition_schema;
 use casebook_engine::definition::problem::Severity;
 use casebook_engine::definition::{Branch, Definition, EventType, KindId, RoleId, Strand};
 use casebook_engine::definition::{diagram, diff, lint};
@@ -13,7 +14,7 @@ use super::answer::{Failure, Trouble};
 use super::page::{Page, bad, dim, good, strong};
 use super::reading::count_of;
 use super::workflow_test::TestArgs;
-use super::{definition, folder, workflow_diff, workflow_test, workflow_trial};
+use super::{definition, folder, workflow_diff, workflow_page, workflow_test, workflow_trial};
 
 /// `casebook workflow`
 #[derive(Debug, Subcommand)]
@@ -36,6 +37,18 @@ pub(super) enum WorkflowCommand {
     Test(TestArgs),
     /// Try a draft on the cases that there are, and write nothing; exit code 9 if it refuses what happened
     Trial(workflow_trial::TrialArgs),
+    /// Write the transition tables of all strands, as Markdown
+    #[command(after_help = "Examples:
+  casebook workflow table ./my-workflow > my-workflow/transitions.md")]
+    Table(NamedArgs),
+    /// Write a page for the people who work by a definition, as Markdown
+    #[command(after_help = "Examples:
+  casebook workflow page ./my-workflow > my-workflow.md")]
+    Page(NamedArgs),
+    /// Print the JSON Schema of definition files, for editors
+    #[command(after_help = "Examples:
+  casebook workflow schema > definition.schema.json")]
+    Schema,
     /// Compare two definitions: which sequences were lawful and now are not, and the reverse
     #[command(after_help = "Examples:
   casebook workflow diff police-conduct ./police-conduct-draft")]
@@ -107,6 +120,9 @@ pub(super) fn run(command: WorkflowCommand, globals: &Globals, page: &mut Page) 
         WorkflowCommand::Show(args) => show(&args, globals, page),
         WorkflowCommand::Check(args) => check(&args.name, page),
         WorkflowCommand::Diagram(args) => draw(&args, globals, page),
+        WorkflowCommand::Table(args) => workflow_page::table(&args.name, page),
+        WorkflowCommand::Page(args) => workflow_page::run(&args.name, page),
+        WorkflowCommand::Schema => page.json(&definition_schema()),
         WorkflowCommand::Test(args) => workflow_test::run(&args, page),
         WorkflowCommand::Trial(args) => workflow_trial::run(&args, globals, page),
         WorkflowCommand::Diff(args) => compare(&args, globals, page),

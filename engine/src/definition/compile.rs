@@ -92,6 +92,7 @@ impl<'s, 'f> Resolver<'s, 'f> {
             version: source.version,
             title: source.title.clone(),
             digest,
+            about: source.about.clone(),
             timezone: source.timezone.clone(),
             roles: Vec::new(),
             separate_duties: Vec::new(),

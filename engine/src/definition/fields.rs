@@ -15,12 +15,25 @@ pub(super) struct Fields<'n> {
     entries: &'n [(Text, Node)],
 }
 
+#[cfg(test)]
+thread_local! {
+    /// Every map that was read on this thread: what it is called, and the keys it may have, sorted.
+    pub(super) static ASKED: std::cell::RefCell<std::collections::BTreeSet<(String, Vec<String>)>> =
+        const { std::cell::RefCell::new(std::collections::BTreeSet::new()) };
+}
+
 pub(super) fn fields<'n>(
     node: &'n Node,
     what: &'static str,
     known: &[&str],
     problems: &mut Problems<'_>,
 ) -> Fields<'n> {
+    #[cfg(test)]
+    ASKED.with_borrow_mut(|asked| {
+        let mut keys: Vec<String> = known.iter().map(|key| (*key).to_owned()).collect();
+        keys.sort();
+        asked.insert((what.to_owned(), keys));
+    });
     let entries: &[(Text, Node)] = match &node.value {
         Shape::Map(entries) => entries,
         Shape::Null => &[],

@@ -11,6 +11,8 @@ pub mod condition;
 mod coverage;
 pub mod deadline;
 pub(crate) mod deadlines;
+mod deadlines;
+pub mod definition_schema;
 pub mod diagram;
 pub mod diff;
 pub mod driven;
@@ -23,6 +25,7 @@ mod functions;
 pub mod grammar;
 pub mod lint;
 pub mod mentions;
+pub mod page;
 pub mod parts;
 pub mod period;
 mod placement;
@@ -38,7 +41,9 @@ mod strands;
 mod subject;
 mod survey;
 pub mod syntax;
+pub mod transition_table;
 mod typing;
+mod wording;
 
 use std::collections::HashMap;
 
@@ -90,6 +95,8 @@ pub struct Definition {
     pub version: u32,
     /// What people call it.
     pub title: String,
+    /// What it is for, in a sentence or a few.
+    pub about: Option<String>,
     /// SHA-256 of the source's canonical JSON: formatting never makes a version.
     pub digest: [u8; 32],
     /// IANA time zone in which days end.

@@ -30,6 +30,7 @@ pub(crate) struct Source {
     pub(crate) name: String,
     pub(crate) version: u32,
     pub(crate) title: String,
+    pub(crate) about: Option<String>,
     pub(crate) timezone: String,
     pub(crate) roles: Vec<RoleSource>,
     pub(crate) separate_duties: Vec<Vec<Text>>,
@@ -168,11 +169,12 @@ pub(crate) struct MigrationSource {
 }
 
 /// Keys of the head, beside those of [`PART_KEYS`].
-pub(crate) const HEAD_KEYS: [&str; 10] = [
+pub(crate) const HEAD_KEYS: [&str; 11] = [
     "workflow",
     "version",
     "language",
     "title",
+    "about",
     "timezone",
     "separate-duties",
     "parts",
@@ -208,6 +210,7 @@ pub(crate) fn source(node: &Node, problems: &mut Problems<'_>) -> Source {
         version,
         migrates_from: migrations(&head, version, problems),
         title: head.title(&name, problems),
+        about: head.text("about", problems).map(|about| about.value),
         timezone: timezone(&head, problems),
         roles: head.named("roles", problems).iter().map(|entry| role(entry, problems)).collect(),
         separate_duties: head.get("separate-duties").map_or_else(Vec::new, |node| {
