@@ -7,6 +7,8 @@ mod breaches;
 #[cfg(test)]
 mod case_list;
 #[cfg(test)]
+mod checkpoints;
+#[cfg(test)]
 mod command_line;
 #[cfg(test)]
 mod corrections;
@@ -31,6 +33,8 @@ mod legality;
 #[cfg(test)]
 mod many_clerks;
 #[cfg(test)]
+mod merkle_tree;
+#[cfg(test)]
 mod migration;
 #[cfg(test)]
 mod office;
@@ -38,6 +42,8 @@ mod office;
 mod old_formats;
 #[cfg(test)]
 mod other_bodies;
+#[cfg(test)]
+mod outside_tools;
 #[cfg(test)]
 mod overrides;
 #[cfg(test)]
@@ -58,6 +64,8 @@ mod replay;
 mod shipped_workflows;
 #[cfg(test)]
 mod store_contract;
+#[cfg(test)]
+mod tampering;
 #[cfg(test)]
 mod tidy;
 #[cfg(test)]

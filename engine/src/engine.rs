@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -29,6 +29,7 @@ use crate::case::refusal::Refusal;
 use crate::case::state::CaseState;
 use crate::case::{adoption, asking, telling};
 use crate::case_cache::{CaseCache, Loaded, Slot};
+use crate::closing_checkpoints::{Closed, ClosingCheckpoints, closes};
 use crate::definition::Definition;
 use crate::definition::engine_events::DEFINITION_DIGEST;
 use crate::definitions::{Definitions, NotUsable};
@@ -36,6 +37,7 @@ use crate::ledger::chain::{leaf_hash, to_base64};
 use crate::machine;
 use crate::projection::case_list::CaseList;
 use crate::projection::deadlines::{CaseDeadline, DeadlineFilter, DeadlineList};
+use crate::signer::Signer;
 use crate::spelling::nearest;
 use crate::store::{
     Append, AppendError, Appended, CaseHead, CaseKey, EncodedEvent, EventStore, ExpectedVersion, Idempotency,
@@ -74,6 +76,13 @@ struct Inner {
     /// Held while a batch gets its instant and its place in the store's queue.
     stamping: Mutex<()>,
     opening: Mutex<()>,
+    signing: OnceLock<Signing>,
+}
+
+/// Who signs checkpoints of the log, and the thread that does when a case closes.
+struct Signing {
+    signer: Arc<Signer>,
+    closing: ClosingCheckpoints,
 }
 
 /// How to record.
@@ -261,8 +270,24 @@ impl Engine {
                 latest_micros: AtomicI64::new(latest),
                 stamping: Mutex::new(()),
                 opening: Mutex::new(()),
+                signing: OnceLock::new(),
             }),
         })
+    }
+
+    /// Lets the engine sign a checkpoint whenever a case closes, behind the answer. The first signer stays.
+    pub fn sign_with(&self, signer: Signer) {
+        self.inner.signing.get_or_init(|| {
+            let signer = Arc::new(signer);
+            let closing = ClosingCheckpoints::start(Arc::clone(&self.inner.store), Arc::clone(&signer));
+            Signing { signer, closing }
+        });
+    }
+
+    /// Who signs checkpoints of this log; `None` where nobody was named.
+    #[must_use]
+    pub fn signer(&self) -> Option<&Signer> {
+        self.inner.signing.get().map(|signing| signing.signer.as_ref())
     }
 
     /// The definitions known, by name, newest version last.
@@ -321,7 +346,9 @@ impl Engine {
         self.keep(used).await?;
         let before = Loaded { state, leaf: None };
         slot.put(before.clone());
-        let batch = Batch { name, decision, expected: ExpectedVersion::NoCase, idempotency: asked.clone() };
+        let imported = options.imported;
+        let expected = ExpectedVersion::NoCase;
+        let batch = Batch { name, decision, expected, idempotency: asked.clone(), imported };
         let failed = match self.append(&slot, before, batch).await {
             Ok(recorded) if recorded.repeated => {
                 return Ok(self.repeated(asked.as_ref()).await?.unwrap_or(recorded));
@@ -379,7 +406,8 @@ impl Engine {
                 self.keep(adopted).await?;
             }
             let expected = ExpectedVersion::Exactly(before.state.version());
-            let batch = Batch { name, decision, expected, idempotency: asked.clone() };
+            let imported = options.imported;
+            let batch = Batch { name, decision, expected, idempotency: asked.clone(), imported };
             match self.append(&slot, before, batch).await {
                 Ok(recorded) if recorded.repeated => {
                     return Ok(self.repeated(asked.as_ref()).await?.unwrap_or(recorded));
@@ -856,6 +884,11 @@ impl Engine {
             Some(after) => telling::changes((&under, &status), (after.definition(), after.status())),
             None => Vec::new(),
         };
+        if let (Some(after), Some(signing)) = (&after, self.inner.signing.get())
+            && closes(after.definition(), &changed)
+        {
+            signing.closing.case_closed(if batch.imported { Closed::InImport } else { Closed::Now });
+        }
         Ok(told(batch.decision, after.as_deref(), changed, Some(&appended)))
     }
 
@@ -937,6 +970,7 @@ struct Batch {
     decision: Decision,
     expected: ExpectedVersion,
     idempotency: Option<Idempotency>,
+    imported: bool,
 }
 
 /// A batch in the store's queue.

@@ -37,19 +37,22 @@
 //! # }
 //! ```
 //!
-//! The modules in reading order: [`definition`] and [`case`] are pure, [`ledger`] is the chain, [`store`] keeps the log,
-//! [`engine`] brings them together, [`subscription`] follows the log, [`verify`] checks all of it, [`exchange`] reads and
+//! The modules in reading order: [`definition`] and [`case`] are pure, [`ledger`] is what proves, [`store`] keeps the log,
+//! [`engine`] brings them together, [`subscription`] follows the log, [`verify`] checks all of it, [`signer`] signs checkpoints of it, [`exchange`] reads and
 //! writes files. [`store::SledStore`] is the store on disk, [`workflows`] has the definitions that ship.
 
 pub mod case;
 mod case_cache;
+mod closing_checkpoints;
 pub mod definition;
 mod definitions;
 pub mod engine;
 pub mod exchange;
 pub mod ledger;
+mod ledger_check;
 pub mod machine;
 pub mod projection;
+pub mod signer;
 pub mod spelling;
 pub mod store;
 pub mod subscription;

@@ -37,3 +37,15 @@ pub fn salt_base64() -> String {
     use base64::Engine as _;
     base64::engine::general_purpose::STANDARD.encode(salt())
 }
+
+/// Thirty-two random bytes, from which a signing key grows.
+///
+/// # Panics
+/// As [`salt`].
+#[must_use]
+pub fn key_seed() -> [u8; 32] {
+    let mut bytes = [0; 32];
+    let drawn = getrandom::fill(&mut bytes);
+    assert!(drawn.is_ok(), "the operating system must give randomness");
+    bytes
+}

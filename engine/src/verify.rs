@@ -1,8 +1,8 @@
 //! Verification: everything recomputed from the stored bytes, and the first thing that is wrong named.
 //!
 //! No index is trusted. First the log, in order of position: positions and versions without holes, canonical bytes, every leaf
-//! hash, every case's chain, one reference and one definition per case, time that never goes back; and the copy that ordinary
-//! reads are answered from, byte by byte against the archive. Then every case: its timeline judged under its definition.
+//! hash, every case's chain, one reference and one definition per case, time that never goes back; the Merkle tree, against its
+//! kept tiles and against checkpoints; and the copy that ordinary reads are answered from, byte by byte against the archive. Then every case: its timeline judged under its definition.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -19,7 +19,10 @@ use crate::case::refusal::Reason;
 use crate::case::state::CaseState;
 use crate::engine::Engine;
 use crate::ledger::chain::{leaf_hash, to_base64};
+use crate::ledger_check::TreeCheck;
 use crate::store::{LogCopy, ReadError, StoredEvent, codec};
+
+pub use crate::ledger_check::Demand;
 
 /// Events read and hashed at a time.
 const PAGE_EVENTS: usize = 4_096;
@@ -40,6 +43,10 @@ pub struct Verification {
     pub head: Position,
     /// Leaf hash of the last event, base64.
     pub last_leaf: Option<String>,
+    /// Root of the Merkle tree over the events checked, base64.
+    pub root: String,
+    /// Different checkpoints that the log meets: those brought, and those that lie beside it.
+    pub checkpoints_met: usize,
     /// What is wrong, the first first; at most 20.
     pub findings: Vec<Finding>,
 }
@@ -48,7 +55,7 @@ pub struct Verification {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// The check that failed: `position`, `canonical`, `leaf`, `version`, `chain`, `reference`, `definition`, `time`,
-    /// `copy`, `read`, `legality`.
+    /// `tree`, `signature`, `checkpoint`, `copy`, `read`, `legality`.
     pub check: &'static str,
     /// The event's position.
     pub position: Position,
@@ -93,6 +100,7 @@ struct Verifier<'a> {
     latest: Timestamp,
     events: u64,
     last_leaf: Option<[u8; 32]>,
+    tree: TreeCheck<'a>,
     findings: Vec<Finding>,
 }
 
@@ -101,16 +109,31 @@ struct Verifier<'a> {
 /// # Errors
 /// When the disk fails in a way that says nothing about the log.
 pub fn verify(engine: &Engine, progress: &(dyn Fn(Progress) + Sync)) -> Result<Verification, ReadError> {
+    verify_against(engine, &[], progress)
+}
+
+/// As [`verify`], and the log has to meet these checkpoints too, whose signatures the caller has checked.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_against(
+    engine: &Engine,
+    checkpoints: &[Demand],
+    progress: &(dyn Fn(Progress) + Sync),
+) -> Result<Verification, ReadError> {
     let mut verifier = Verifier {
         engine,
         chains: HashMap::new(),
         latest: Timestamp::MIN,
         events: 0,
         last_leaf: None,
+        tree: TreeCheck::begin(engine.store().as_ref(), engine.signer(), checkpoints),
         findings: Vec::new(),
     };
     let head = *engine.store().head().borrow();
     verifier.read_log(head, progress)?;
+    let tree = verifier.tree.finish();
+    verifier.findings.extend(tree.findings);
     if verifier.findings.is_empty() {
         verifier.compare_copies(head)?;
     }
@@ -123,6 +146,8 @@ pub fn verify(engine: &Engine, progress: &(dyn Fn(Progress) + Sync)) -> Result<V
         cases: verifier.chains.len(),
         head,
         last_leaf: verifier.last_leaf.as_ref().map(to_base64),
+        root: to_base64(&tree.root),
+        checkpoints_met: tree.checkpoints_met,
         findings: verifier.findings,
     })
 }
@@ -171,6 +196,7 @@ impl Verifier<'_> {
         let Recomputed { stored, leaf, .. } = recomputed;
         self.events += 1;
         self.last_leaf = Some(*leaf);
+        self.tree.push(*leaf);
         let event = match &recomputed.event {
             Ok(event) => event,
             Err(problem) => {

@@ -7,6 +7,7 @@ use casebook_engine::case::event::Version;
 use casebook_engine::case::refusal::Refusal;
 use casebook_engine::definition::Definition;
 use casebook_engine::engine::{QueryError, RecordError};
+use casebook_engine::signer::SignError;
 use casebook_engine::store::{AppendError, ExpectedVersion, ReadError};
 use serde::Serialize;
 
@@ -248,6 +249,27 @@ impl From<ReadError> for Failure {
             ),
             ReadError::Storage(source) => Self::Storage(Trouble::new(format!("reading failed: {source}"))),
             other => Self::Storage(Trouble::new(other.to_string())),
+        }
+    }
+}
+
+impl From<SignError> for Failure {
+    fn from(error: SignError) -> Self {
+        let help = match &error {
+            SignError::Read(_) => None,
+            SignError::Storage(_) => Some("nothing was signed; see to the reason, then try again"),
+            SignError::Shorter { .. } | SignError::Rewritten { .. } => {
+                Some("`casebook audit verify` says what is wrong; put the store back from a backup")
+            }
+            _ => Some(
+                "nothing was signed; what lies in `keys` in the folder of the cases belongs to it, and is not to be edited",
+            ),
+        };
+        match error {
+            SignError::Read(error) => error.into(),
+            other => {
+                Self::Storage(Trouble { help: help.map(str::to_owned), ..Trouble::new(other.to_string()) })
+            }
         }
     }
 }

@@ -1,11 +1,21 @@
-//! `casebook audit`: whether anything recorded was changed.
+//! `casebook audit`: whether anything recorded was changed, and proofs for others that nothing was.
+
+use std::path::{Path, PathBuf};
 
 use casebook_engine::engine::Engine;
-use casebook_engine::verify::{Finding, Verification};
-use clap::Subcommand;
+use casebook_engine::ledger::checkpoint::{Checkpoint, CheckpointError, Rotation, successors};
+use casebook_engine::ledger::key::VerifierKey;
+use casebook_engine::ledger::note::{Note, NoteError};
+use casebook_engine::signer::{Signer, believed};
+use casebook_engine::verify::{Demand, Finding, Verification};
+use clap::{Args, Subcommand};
 
 use super::Globals;
-use super::answer::Failure;
+use super::answer::{Failure, Trouble};
+use super::audit_checkpoint::{self, CheckpointArgs};
+use super::audit_key::{self, KeyCommand};
+use super::audit_proof::{self, ProofArgs, VerifyProofArgs};
+use super::definition::unreadable;
 use super::folder;
 use super::page::{Page, Progress, bad, dim, good};
 use super::reading::count_of;
@@ -14,23 +24,81 @@ use super::reading::count_of;
 #[derive(Debug, Subcommand)]
 pub(super) enum AuditCommand {
     /// Recompute every hash, every chain and every order from the stored bytes; exit code 8 if anything is wrong
-    #[command(
-        after_help = "Nothing that is kept for speed is trusted: every event is read and hashed again, every case's chain
-followed, every case judged anew under its definition. The first thing that is wrong is named: position,
-case, version, what was expected and what was found.
+    Verify(VerifyArgs),
+    /// Sign what the log is now; a copy kept elsewhere convicts every later change
+    Checkpoint(CheckpointArgs),
+    /// Write a file that proves that one event is in the log
+    Proof(ProofArgs),
+    /// Check such a file; needs no cases and no network
+    VerifyProof(VerifyProofArgs),
+    /// Show the public key that checkpoints are signed with, or replace it
+    Key(KeyArgs),
+}
+
+/// Against what to verify.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Nothing that is kept for speed is trusted: every event is read and hashed again, every case's chain
+followed, the Merkle tree over all events built anew, every case judged under its definition. The first thing
+that is wrong is named: position, case, version, what was expected and what was found.
+
+A checkpoint that was kept elsewhere proves more: that the log begins with exactly what it was then. Without
+--key it has to be signed by a key of this log; with --key by that key, or by one that it announced.
 
 Examples:
   casebook audit verify
+  casebook audit verify --checkpoint 2026-03.checkpoint
   casebook audit verify --json | jq .findings"
-    )]
-    Verify,
+)]
+pub(super) struct VerifyArgs {
+    /// A checkpoint that the log has to meet; may be given several times
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Vec<PathBuf>,
+    /// The public key that must have signed it, as `casebook audit key` printed it then
+    #[arg(long, value_name = "VKEY", requires = "checkpoint")]
+    key: Option<String>,
+}
+
+/// What to do with the key.
+#[derive(Debug, Args)]
+pub(super) struct KeyArgs {
+    #[command(subcommand)]
+    command: Option<KeyCommand>,
 }
 
 /// Runs the command.
 pub(super) async fn run(command: AuditCommand, globals: &Globals, page: &mut Page) -> Result<(), Failure> {
-    let AuditCommand::Verify = command;
+    match command {
+        AuditCommand::Verify(args) => verify(args, globals, page).await,
+        AuditCommand::Checkpoint(args) => audit_checkpoint::run(&args, globals, page),
+        AuditCommand::Proof(args) => audit_proof::run(&args, globals, page),
+        AuditCommand::VerifyProof(args) => audit_proof::verify(&args, page),
+        AuditCommand::Key(args) => audit_key::run(args.command.as_ref(), globals, page),
+    }
+}
+
+async fn verify(args: VerifyArgs, globals: &Globals, page: &mut Page) -> Result<(), Failure> {
+    let key = args.key.as_deref().map(read_key).transpose()?;
+    let texts = args.checkpoint.iter().map(|path| Ok((path.as_path(), read_text(path)?)));
+    let texts = texts.collect::<Result<Vec<_>, Failure>>()?;
+    for (path, text) in &texts {
+        Note::parse(text)
+            .map_err(CheckpointError::from)
+            .and_then(|note| Checkpoint::read(&note))
+            .map_err(|error| no_checkpoint(path, &error))?;
+    }
     let (engine, damage) = folder::existing_even_damaged(globals, page)?;
-    let mut verification = recompute(&engine, page).await?;
+    let mut demands = Vec::new();
+    let mut unknown = Vec::new();
+    for (path, text) in &texts {
+        match demand(&engine, path, text, key.as_ref())? {
+            Ok(demand) => demands.push(demand),
+            Err(finding) => unknown.push(finding),
+        }
+    }
+    let mut verification = recompute_against(&engine, demands, page).await?;
+    verification.verified &= unknown.is_empty();
+    verification.findings.extend(unknown);
     if let Some(damage) = damage {
         verification.verified = false;
         if page.is_json() {
@@ -49,12 +117,97 @@ pub(super) async fn run(command: AuditCommand, globals: &Globals, page: &mut Pag
     if verification.verified { Ok(()) } else { Err(Failure::Integrity) }
 }
 
+/// What a checkpoint demands of the log. A signature that does not fit its text is bad input: the file was changed. A key that
+/// this log does not know is a finding: the file is what the auditor kept, and it is the log that has to answer to it.
+fn demand(
+    engine: &Engine,
+    path: &Path,
+    text: &str,
+    key: Option<&VerifierKey>,
+) -> Result<Result<Demand, Finding>, Failure> {
+    let signer = signer_of(engine)?;
+    // Keys and announcements that can't be believed vouch for nothing; verification itself names them.
+    let known = match key {
+        None => signer.known_keys().unwrap_or_default(),
+        Some(key) => {
+            let announced = signer.rotations().unwrap_or_default();
+            let rotations: Vec<Rotation> = announced.into_iter().map(|(_, rotation)| rotation).collect();
+            successors(key, &rotations)
+        }
+    };
+    let from = path.display().to_string();
+    match believed(text, &known) {
+        Ok(checkpoint) => Ok(Ok(Demand { from, checkpoint })),
+        Err(CheckpointError::Note(error @ NoteError::UnknownKey { .. })) if key.is_none() => {
+            Ok(Err(Finding {
+                check: "signature",
+                position: casebook_engine::case::event::Position(0),
+                case: None,
+                version: casebook_engine::case::event::Version(0),
+                expected: format!("{from} to be signed by a key of this log, {}", signer.origin()),
+                found: error.to_string(),
+            }))
+        }
+        Err(error) => Err(no_checkpoint(path, &error)),
+    }
+}
+
+fn no_checkpoint(path: &Path, error: &CheckpointError) -> Failure {
+    let help = match error {
+        CheckpointError::Note(NoteError::BadSignature { .. }) => {
+            "this file proves nothing any more: take another copy of the checkpoint"
+        }
+        CheckpointError::Note(NoteError::UnknownKey { .. }) => {
+            "--key names the key that signed this checkpoint"
+        }
+        _ => "`casebook audit checkpoint -o FILE` writes one",
+    };
+    Failure::Input(Trouble::new(error.to_string()).at(path.display().to_string()).help(help))
+}
+
+/// Who signs for the cases.
+pub(super) fn signer_of(engine: &Engine) -> Result<&Signer, Failure> {
+    engine.signer().ok_or_else(|| Failure::unexpected("nobody signs for these cases"))
+}
+
+/// A public key from the command line.
+pub(super) fn read_key(text: &str) -> Result<VerifierKey, Failure> {
+    text.parse().map_err(|error| {
+        Failure::input(
+            format!("--key: {error}"),
+            "`casebook audit key` prints the key as it is written here: NAME+ID+KEY, without spaces",
+        )
+    })
+}
+
+/// A small text file.
+pub(super) fn read_text(path: &Path) -> Result<String, Failure> {
+    use std::io::Read;
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(casebook_engine::ledger::proof::PROOF_BYTES_MAX).read_to_end(&mut bytes))
+        .map_err(|error| unreadable(path, &error))?;
+    String::from_utf8(bytes)
+        .map_err(|_| Failure::Input(Trouble::new("it is not a text file").at(path.display().to_string())))
+}
+
 /// Verifies the log.
 pub(super) async fn recompute(engine: &Engine, page: &Page) -> Result<Verification, Failure> {
+    recompute_against(engine, Vec::new(), page).await
+}
+
+/// Verifies the log, which has to meet these checkpoints too.
+async fn recompute_against(
+    engine: &Engine,
+    demands: Vec<Demand>,
+    page: &Page,
+) -> Result<Verification, Failure> {
     let progress = Progress::new(page, "verifying", 0);
     let engine = engine.clone();
     let verified = tokio::task::spawn_blocking(move || {
-        let verified = casebook_engine::verify::verify(&engine, &|at| progress.reached(at.done, at.total));
+        let verified = casebook_engine::verify::verify_against(&engine, &demands, &|at| {
+            progress.reached(at.done, at.total);
+        });
         progress.finish();
         verified
     });
@@ -74,6 +227,12 @@ pub(super) fn tell(verification: &Verification, page: &mut Page) -> Result<(), F
         "{looked_at}: every byte hashed again, every chain followed, every case judged anew. Nothing was changed."
     );
     page.item(0, &good("Verified."), &text)?;
+    if verification.checkpoints_met > 0 {
+        let met = count_of(verification.checkpoints_met, "checkpoint", "checkpoints");
+        page.line(&format!(
+            "  It meets {met}, brought or kept beside it: it begins with exactly what it was then."
+        ))?;
+    }
     if let Some(leaf) = &verification.last_leaf {
         page.line(&dim(&format!("  last event: position {}, leaf hash {leaf}", verification.head)))?;
     }
@@ -84,6 +243,11 @@ fn tell_finding(finding: &Finding, page: &mut Page) -> Result<(), Failure> {
     let case =
         finding.case.as_ref().map_or_else(|| "case not readable".to_owned(), |case| format!("case {case}"));
     let place = format!("position {}, {case}, version {}", finding.position, finding.version);
+    let place = match (&finding.case, finding.check) {
+        (None, "signature") => "the keys".to_owned(),
+        (None, "tree" | "checkpoint") => format!("position {}", finding.position),
+        _ => place,
+    };
     page.item(2, &bad("✗"), &format!("{place}: {}", finding.check))?;
     page.item(4, "expected:", &finding.expected)?;
     page.item(4, "found:   ", &finding.found)

@@ -505,6 +505,7 @@ impl Story {
             (format!("casebook next {reference}"), "what may be recorded now"),
             (format!("casebook next {reference} verdict-returned"), "may it, and if not, why?"),
             ("casebook audit verify".to_owned(), "check the chain again"),
+            ("casebook audit checkpoint".to_owned(), "sign it: kept elsewhere, it shows later changes"),
         ] {
             page.line(&format!("  {command:<66}{}", dim(says)))?;
         }

@@ -7,6 +7,7 @@ use casebook_engine::case::event::Recorder;
 use casebook_engine::case::reading::Cut;
 use casebook_engine::definition::Definition;
 use casebook_engine::engine::Engine;
+use casebook_engine::signer::Signer;
 use casebook_engine::store::{CaseKey, MemoryStore, OpenError, Recovery, SledOptions, SledStore};
 
 use super::Globals;
@@ -81,7 +82,10 @@ pub(super) fn open_or_create(
 
 fn over(store: SledStore, definitions: Vec<Definition>, page: &Page) -> Result<Engine, Failure> {
     tell_recovery(store.recovery(), page)?;
-    Engine::open(Arc::new(store), definitions).map_err(Failure::from)
+    let signer = Signer::new(store.path(), store.store_id());
+    let engine = Engine::open(Arc::new(store), definitions)?;
+    engine.sign_with(signer);
+    Ok(engine)
 }
 
 /// What opening had to do beside opening, for somebody who wonders later.

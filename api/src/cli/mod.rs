@@ -6,6 +6,9 @@
 mod annul;
 mod answer;
 mod audit;
+mod audit_checkpoint;
+mod audit_key;
+mod audit_proof;
 mod cases;
 mod completions;
 mod correct;
@@ -146,7 +149,7 @@ enum Command {
     Diff(diff::DiffArgs),
     /// Show what may happen next, or whether one event may, and if not, why
     Next(next::NextArgs),
-    /// Check that nothing recorded was changed
+    /// Check that nothing recorded was changed, sign what there is, prove single events
     #[command(subcommand)]
     Audit(audit::AuditCommand),
     /// Write cases out

@@ -1,3 +1,9 @@
-//! What proves that a log was not changed: hashes of events, each named by the next of its case.
+//! What proves that a log was not changed: hashes of events, each named by the next of its case; a tree over all of them;
+//! signed checkpoints of the tree.
 
 pub mod chain;
+pub mod checkpoint;
+pub mod key;
+pub mod note;
+pub mod proof;
+pub mod tree;

@@ -190,7 +190,7 @@ pub(super) fn read_whole(files: &dyn Files, path: &Path) -> io::Result<Vec<u8>> 
 ///
 /// # Errors
 /// When the disk refuses.
-pub(super) fn write_whole(files: &dyn Files, folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn write_whole(files: &dyn Files, folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     let unfinished = folder.join(format!("{name}.unfinished"));
     match files.remove_file(&unfinished) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 use crate::case::event::{CaseId, Position, Version};
+use crate::ledger::tree::{Frontier, Hash, TileId};
 
 use super::admission::{answer_again, check_shape, check_versions, is_whole};
 use super::folder::sha256_hex;
@@ -27,6 +28,8 @@ pub struct MemoryStore {
 #[derive(Debug, Default)]
 struct Held {
     log: Vec<StoredEvent>,
+    frontier: Frontier,
+    tiles: HashMap<TileId, Vec<Hash>>,
     cases: HashMap<CaseId, HeldCase>,
     references: HashMap<String, CaseId>,
     answers: HashMap<String, KeptAnswer>,
@@ -83,6 +86,7 @@ impl Held {
             case.positions.push(position);
             (case.head.version, case.head.position, case.head.leaf) = (event.version, position, event.leaf);
             let (version, bytes, leaf) = (event.version, event.bytes, event.leaf);
+            self.frontier.push(leaf, &mut |tile, hashes| _ = self.tiles.insert(tile, hashes.to_vec()));
             self.log.push(StoredEvent { position, version, case_id, bytes, leaf });
         }
         let last_version = case.head.version;
@@ -173,6 +177,16 @@ impl EventStore for MemoryStore {
 
     fn raw_log(&self, _copy: LogCopy, after: Position, limit: usize) -> Result<Vec<StoredEvent>, ReadError> {
         Ok(self.held().log.iter().skip(skip(after.0)).take(limit).cloned().collect())
+    }
+
+    fn tree_size(&self) -> Result<u64, ReadError> {
+        Ok(self.held().frontier.size())
+    }
+
+    fn tile(&self, tile: TileId) -> Result<Vec<Hash>, ReadError> {
+        let held = self.held();
+        let part = held.frontier.parts().find(|(part, _)| *part == tile).map(|(_, hashes)| hashes.to_vec());
+        Ok(part.or_else(|| held.tiles.get(&tile).cloned()).unwrap_or_default())
     }
 
     fn head(&self) -> watch::Receiver<Position> {

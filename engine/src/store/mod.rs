@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use crate::case::event::{CaseId, Position, RecordedEvent, Version};
+use crate::ledger::tree::{Hash, MissingHashes, TileId};
 
 /// The longest canonical form of one event, bytes.
 pub const EVENT_BYTES_MAX: usize = 64 * 1024;
@@ -192,6 +193,22 @@ pub struct StorageError {
     pub problem: String,
 }
 
+impl From<MissingHashes> for StorageError {
+    fn from(missing: MissingHashes) -> Self {
+        Self { doing: "reading the tree".to_owned(), problem: missing.to_string() }
+    }
+}
+
+impl From<MissingHashes> for ReadError {
+    fn from(missing: MissingHashes) -> Self {
+        Self::Storage(missing.into())
+    }
+}
+
+fn unreadable(doing: &str, problem: &str) -> ReadError {
+    ReadError::Storage(StorageError { doing: doing.to_owned(), problem: problem.to_owned() })
+}
+
 /// Who is told where an append went, or why nowhere.
 pub type Answer = Box<dyn FnOnce(Result<Appended, AppendError>) + Send>;
 
@@ -254,6 +271,20 @@ pub trait EventStore: Send + Sync + 'static {
     /// # Errors
     /// When the disk fails, or the copy can't be read at the next event; everything before is returned first.
     fn raw_log(&self, copy: LogCopy, after: Position, limit: usize) -> Result<Vec<StoredEvent>, ReadError>;
+
+    /// How many events the kept tiles of the Merkle tree cover: those up to a position at or before the head. The tree
+    /// follows behind; [`LogTree`] adds what it lacks.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    fn tree_size(&self) -> Result<u64, ReadError>;
+
+    /// The hashes of a tile of the Merkle tree over the log as the store keeps them: all 256 of a full one, fewer of the
+    /// last of its level, none where there is no such tile yet. Hashes once given never change.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    fn tile(&self, tile: TileId) -> Result<Vec<Hash>, ReadError>;
 
     /// Follows the position of the last event on disk. A reader never sees a position beyond it.
     fn head(&self) -> watch::Receiver<Position>;
@@ -349,6 +380,7 @@ pub fn decode(stored: &StoredEvent) -> Result<RecordedEvent, ReadError> {
 
 pub use admission::{KEY_BYTES_MAX, REFERENCE_BYTES_MAX, leaf_hash};
 pub use folder::FORMAT;
+pub use log_tree::LogTree;
 pub use memory::MemoryStore;
 pub use sled_store::{
     BALLAST_BYTES, FREE_BYTES_MIN, MODEL_KEY_BYTES_MAX, MODEL_VALUE_BYTES_MAX, OpenError, Recovery,
@@ -362,6 +394,7 @@ mod folder;
 mod frame;
 pub mod journal;
 pub mod json;
+mod log_tree;
 pub mod memory;
 mod room;
 pub mod sled;

@@ -10,6 +10,7 @@
 //! i/<case id><first version>  [`POSITIONS_PER_CHUNK`] earlier positions of the case
 //! r/<reference>             case id
 //! k/<idempotency key>       request hash, what it was answered, when
+//! m/<level u8><index>       a tile of the Merkle tree, up to 256 hashes; the last of a level is the part that there is so far
 //! p/<model>/0<key>          read models         q/<model>   their checkpoints
 //! x/format  x/store  x/settled  x/checked
 //! ```
@@ -20,11 +21,12 @@ use std::collections::HashMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use uuid::Uuid;
 
 use crate::case::event::{CaseId, Position, Version};
+use crate::ledger::tree::{Frontier, Hash, TileId};
 
 use super::frame::{self, Fields, Group, KeptAnswer};
 use super::journal::Mark;
@@ -44,13 +46,15 @@ const POSITIONS_PER_CHUNK: usize = 256;
 const SEGMENT_BYTES: usize = 8 * 1024 * 1024;
 /// How many keys of a dropped model go into one batch.
 const DROP_KEYS_MAX: usize = 1_000;
-/// The format of the keys above. An index of another format is made anew. 1: runs were not compressed.
-const INDEX_FORMAT: u8 = 2;
+/// The format of the keys above. An index of another format is made anew. 1: runs were not compressed; 2: no tree.
+const INDEX_FORMAT: u8 = 3;
 
 /// The index: see the module.
 pub(super) struct Index {
     db: ::sled::Db,
     path: PathBuf,
+    /// The edge of the tree over what is settled; read from its tiles when it is first needed.
+    frontier: Mutex<Option<Frontier>>,
 }
 
 impl fmt::Debug for Index {
@@ -98,6 +102,13 @@ fn chunk_key(case_id: CaseId, first: Version) -> [u8; 26] {
     key[..2].copy_from_slice(b"i/");
     key[2..18].copy_from_slice(case_id.0.as_bytes());
     key[18..].copy_from_slice(&first.0.to_be_bytes());
+    key
+}
+
+fn tile_key(tile: TileId) -> [u8; 11] {
+    let mut key = *b"m/\0\0\0\0\0\0\0\0\0";
+    key[2] = tile.level;
+    key[3..].copy_from_slice(&tile.index.to_be_bytes());
     key
 }
 
@@ -257,7 +268,7 @@ impl Index {
     pub(super) fn open(path: &Path, cache_bytes: u64) -> Result<Self, StorageError> {
         let config = ::sled::Config::new().path(path).cache_capacity(cache_bytes).segment_size(SEGMENT_BYTES);
         let db = call("opening", || config.open())?;
-        Ok(Self { db, path: path.to_owned() })
+        Ok(Self { db, path: path.to_owned(), frontier: Mutex::default() })
     }
 
     fn get(&self, doing: &str, key: &[u8]) -> Result<Option<::sled::IVec>, StorageError> {
@@ -380,6 +391,8 @@ impl Index {
         let mut batch = ::sled::Batch::default();
         self.put_runs(&mut batch, groups)?;
         self.put_cases(&mut batch, groups)?;
+        let mut frontier = self.hold_frontier();
+        let grown = self.put_tiles(&mut batch, &frontier, groups)?;
         for answer in groups.iter().flat_map(|group| &group.answers) {
             let mut value = Vec::new();
             frame::put_answer(&mut value, answer);
@@ -389,7 +402,54 @@ impl Index {
         if let Some(checked) = checked {
             batch.insert(b"x/checked", write_mark(checked));
         }
-        call("taking events", || self.db.apply_batch(batch))
+        call("taking events", || self.db.apply_batch(batch))?;
+        *frontier = Some(grown);
+        Ok(())
+    }
+
+    fn hold_frontier(&self) -> MutexGuard<'_, Option<Frontier>> {
+        self.frontier.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many events the tiles cover.
+    pub(super) fn tree_size(&self) -> Result<u64, StorageError> {
+        Ok(self.settled()?.position.0)
+    }
+
+    /// A tile, or the part of it that there is so far.
+    pub(super) fn tile(&self, tile: TileId) -> Result<Vec<Hash>, StorageError> {
+        let Some(value) = self.get("reading a tile", &tile_key(tile))? else { return Ok(Vec::new()) };
+        let (hashes, rest) = value.as_chunks::<32>();
+        if rest.is_empty() { Ok(hashes.to_vec()) } else { Err(garbled("reading a tile")) }
+    }
+
+    /// Adds the events' leaves to the tree: the tiles that they fill, and the parts that they leave.
+    fn put_tiles(
+        &self,
+        batch: &mut ::sled::Batch,
+        before: &Option<Frontier>,
+        groups: &[Arc<Group>],
+    ) -> Result<Frontier, StorageError> {
+        let mut frontier = match before {
+            Some(frontier) => frontier.clone(),
+            None => Frontier::load(self.tree_size()?, &mut |tile| self.tile(tile))?,
+        };
+        // A level changes when the tile below it is full.
+        let mut levels_changed = 0;
+        for event in groups.iter().flat_map(|group| &group.events) {
+            if event.position.0 != frontier.size() + 1 {
+                return Err(garbled("continuing the tree"));
+            }
+            levels_changed = levels_changed.max(1);
+            frontier.push(event.leaf, &mut |tile, hashes| {
+                batch.insert(&tile_key(tile), hashes.as_flattened());
+                levels_changed = levels_changed.max(tile.level + 2);
+            });
+        }
+        for (tile, hashes) in frontier.parts().filter(|(tile, _)| tile.level < levels_changed) {
+            batch.insert(&tile_key(tile), hashes.as_flattened());
+        }
+        Ok(frontier)
     }
 
     fn put_runs(&self, batch: &mut ::sled::Batch, groups: &[Arc<Group>]) -> Result<(), StorageError> {

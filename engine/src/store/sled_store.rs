@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::case::event::{CaseId, Position, Version};
+use crate::ledger::tree::{Hash, TILE_HASHES, TileId};
 use crate::machine;
 
 use super::admission::{check_shape, is_whole};
@@ -296,6 +297,12 @@ impl SledStore {
         self.shared.folder.store_id
     }
 
+    /// The store's folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.shared.folder.path
+    }
+
     /// Why the store takes no more writes: a failure, until it is reopened, or a disk that is nearly full, until there is
     /// room. `None` where it does.
     #[must_use]
@@ -563,6 +570,7 @@ fn agrees(index: &Index, group: &Group) -> Result<(), IndexTrouble> {
             return Err(differs("the case", event.position));
         }
     }
+    leaves_agree(index, group)?;
     for opening in &group.openings {
         if index.case_of(&opening.reference)? != Some(opening.case_id) {
             return Err(differs("a reference", group.last()));
@@ -571,6 +579,25 @@ fn agrees(index: &Index, group: &Group) -> Result<(), IndexTrouble> {
     for answer in &group.answers {
         if index.answer_to(&answer.idempotency.key)?.as_ref() != Some(answer) {
             return Err(differs("an idempotency key", group.last()));
+        }
+    }
+    Ok(())
+}
+
+/// Whether the tree of the index has the leaves of a group.
+fn leaves_agree(index: &Index, group: &Group) -> Result<(), IndexTrouble> {
+    let mut tile = TileId { level: 0, index: u64::MAX };
+    let mut hashes = Vec::new();
+    for event in &group.events {
+        let leaf = event.position.0 - 1;
+        let its_tile = TileId { level: 0, index: leaf / TILE_HASHES as u64 };
+        if its_tile != tile {
+            (tile, hashes) = (its_tile, index.tile(its_tile)?);
+        }
+        let place = usize::try_from(leaf % TILE_HASHES as u64).unwrap_or(usize::MAX);
+        if hashes.get(place) != Some(&event.leaf) {
+            let reason = format!("it differs from the journal at position {}: the tree", event.position);
+            return Err(IndexTrouble::Rebuild(reason));
         }
     }
     Ok(())
@@ -723,6 +750,14 @@ impl EventStore for SledStore {
                 Ok(events)
             }
         }
+    }
+
+    fn tree_size(&self) -> Result<u64, ReadError> {
+        self.shared.index.tree_size().map_err(ReadError::Storage)
+    }
+
+    fn tile(&self, tile: TileId) -> Result<Vec<Hash>, ReadError> {
+        self.shared.index.tile(tile).map_err(ReadError::Storage)
     }
 
     fn head(&self) -> watch::Receiver<Position> {
