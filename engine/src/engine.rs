@@ -560,7 +560,7 @@ impl Engine {
             return Ok(Some(would_be(&before.state, decision)));
         }
         let expected = ExpectedVersion::Exactly(before.state.version());
-        let batch = Batch { name, decision, expected, idempotency: None };
+        let batch = Batch { name, decision, expected, idempotency: None, imported: false };
         match self.append(&slot, before, batch).await {
             Ok(recorded) => Ok(Some(recorded)),
             Err(AppendError::Conflict { actual, .. }) => Err(RecordError::Conflict { actual }),

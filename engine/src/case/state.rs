@@ -395,7 +395,8 @@ events:
         let id = Uuid::from_u128(u128::from(state.version().0) + 1);
         let (mut new_id, mut salt) = (|| id, || String::from("AAAAAAAAAAAAAAAAAAAAAA=="));
         let mut supply = Supply { now: Timestamp::UNIX_EPOCH, new_id: &mut new_id, new_salt: &mut salt };
-        let decision = decide(state, &name, &[event], &Terms::default(), &mut supply).expect("a lawful event");
+        let decision =
+            decide(state, &name, &[event], &Terms::default(), &mut supply).expect("a lawful event");
         for event in decision.events {
             let position = state.position().next();
             state.evolve(event, position);

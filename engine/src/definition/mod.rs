@@ -11,7 +11,6 @@ pub mod condition;
 mod coverage;
 pub mod deadline;
 pub(crate) mod deadlines;
-mod deadlines;
 pub mod definition_schema;
 pub mod diagram;
 pub mod diff;
