@@ -65,6 +65,7 @@ pub(super) fn tell(
         deadlines::tell(&open, page)?;
     }
     if !over.is_empty() {
+        page.gap()?;
         let words = reading::count_of(over.len(), "deadline is", "deadlines are");
         page.line(&dim(&format!("{words} over: `casebook deadlines {}` shows them too.", status.reference)))?;
     }

@@ -31,7 +31,7 @@ const STRICT_TRIALS_MAX: usize = 18_000;
 const LAYER_SHARE: usize = 4;
 
 /// The most events that the search for missing steps tries.
-const GAP_TRIALS_MAX: usize = 8_000;
+const GAP_TRIALS_MAX: usize = 24_000;
 
 /// The event types that can help towards an event, nearest first: each layer helps the one before it.
 pub(crate) fn events_that_help(

@@ -16,6 +16,15 @@ use crate::definition::{
     Branch, Definition, EventTypeId, KindId, Ownership, RuleClass, StateId, Strand, StrandId,
 };
 
+/// What is missing at least before the goal can be legal.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Missing {
+    /// So many events, and never none: what asks is not there yet.
+    pub(crate) steps: usize,
+    /// Of these types, one bit each; an event of another type leaves as many missing.
+    types: u128,
+}
+
 /// More steps than any search takes: it cannot be.
 pub(crate) const NEVER: usize = usize::MAX / 8;
 
@@ -140,8 +149,13 @@ impl<'a> Remaining<'a> {
         }
     }
 
+    /// Whether an event of this type can leave fewer steps missing.
+    pub(crate) fn lessens(&self, missing: Missing, event: EventTypeId) -> bool {
+        self.bits.get(&event).is_some_and(|bit| missing.types & bit != 0)
+    }
+
     /// The steps that are missing at least.
-    pub(crate) fn steps(&self, status: &Status) -> usize {
+    pub(crate) fn missing(&self, status: &Status) -> Missing {
         let definition = self.definition;
         let event_type = definition.event_type(self.goal.event_type);
         let closure = status.closure(definition, self.goal.scope);
@@ -167,7 +181,10 @@ impl<'a> Remaining<'a> {
                 needs.push(need);
             }
         }
-        Need::all(needs).count
+        let need = Need::all(needs);
+        // Where nothing is known to be missing, and yet it is not legal, any event may be what is missing.
+        let types = if need.count == 0 { u128::MAX } else { need.types };
+        Missing { steps: need.count.max(1), types }
     }
 
     /// The strands that own the goal have to be in a state that has a row for it.

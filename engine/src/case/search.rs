@@ -10,7 +10,7 @@ use std::collections::{BTreeSet, BinaryHeap, HashMap};
 use super::candidate::Candidate;
 use super::event::Scope;
 use super::judge::{Judgement, Question, Unmet, judge};
-use super::remaining::{NEVER, Remaining};
+use super::remaining::{Missing, NEVER, Remaining};
 use super::status::{Status, branches_for};
 use super::told_apart::ToldApart;
 use crate::definition::condition::EntityId;
@@ -55,7 +55,8 @@ struct Node {
     parent: usize,
     by: usize,
     length: usize,
-    is_goal: bool,
+    /// Before the goal; nothing where this is it.
+    missing: Option<Missing>,
     /// Other ways that are as short: parent and candidate.
     others: Vec<(usize, usize)>,
 }
@@ -102,14 +103,14 @@ impl<'a> Search<'a> {
     pub(crate) fn from(&self, start: &Status) -> Found {
         let tried = self.prepared();
         let key = tried.told.key(start);
-        let estimate = tried.remaining.steps(start).max(1);
+        let missing = tried.remaining.missing(start);
         let begin = Node {
             status: start.clone(),
             key,
             parent: 0,
             by: 0,
             length: 0,
-            is_goal: false,
+            missing: Some(missing),
             others: Vec::new(),
         };
         let mut round = Round {
@@ -117,7 +118,7 @@ impl<'a> Search<'a> {
             tried,
             nodes: vec![begin],
             shortest: HashMap::from([(key, (0, 0))]),
-            open: BinaryHeap::from([(Reverse(estimate), 0, Reverse(0))]),
+            open: BinaryHeap::from([(Reverse(missing.steps), 0, Reverse(0))]),
             best: None,
             limit: self.length_max.min(NEVER - 1),
         };
@@ -130,7 +131,7 @@ impl<'a> Search<'a> {
             if round.shortest.get(&node.key).is_some_and(|(known, _)| *known < node.length) {
                 continue;
             }
-            if !node.is_goal {
+            if node.missing.is_some() {
                 if !round.expand(index) {
                     return given_up(&round.nodes, &ends, round.best);
                 }
@@ -251,7 +252,16 @@ impl Round<'_, '_> {
     fn expand(&mut self, index: usize) -> bool {
         let search = self.search;
         let mut closures: Vec<Option<Vec<EntityId>>> = vec![None; self.tried.scopes.len()];
+        let (length, missing) = (self.nodes[index].length, self.nodes[index].missing);
         for (by, candidate) in search.candidates.iter().enumerate() {
+            // With no step to spare, only what leaves fewer missing leads there in time.
+            let is_detour =
+                |missing: Missing| !self.tried.remaining.lessens(missing, candidate.event.event_type);
+            if missing
+                .is_some_and(|missing| length + missing.steps >= self.longest_wanted() && is_detour(missing))
+            {
+                continue;
+            }
             let scope = self.tried.scope_of[by];
             let status = &self.nodes[index].status;
             let about = closures[scope]
@@ -268,6 +278,12 @@ impl Round<'_, '_> {
         true
     }
 
+    /// No longer way is of interest. A second one of the same length is only for where it ends.
+    fn longest_wanted(&self) -> usize {
+        let is_settled = self.best.is_some() && !self.search.every_end;
+        if is_settled { self.limit - 1 } else { self.limit }
+    }
+
     /// Takes a status that was come to, if no shorter way there is known and the goal can be near enough.
     fn take(&mut self, parent: usize, by: usize, status: Status) {
         let key = self.tried.told.key(&status);
@@ -281,11 +297,9 @@ impl Round<'_, '_> {
             _ => {}
         }
         let is_goal = self.search.is_reached(&status);
-        let remaining = if is_goal { 0 } else { self.tried.remaining.steps(&status).max(1) };
-        // A second way of the same length is of interest only for where it ends.
-        let is_settled = self.best.is_some() && !self.search.every_end;
-        let limit = if is_settled { self.limit - 1 } else { self.limit };
-        if length.saturating_add(remaining) > limit {
+        let missing = if is_goal { None } else { Some(self.tried.remaining.missing(&status)) };
+        let remaining = missing.map_or(0, |missing| missing.steps);
+        if length.saturating_add(remaining) > self.longest_wanted() {
             return;
         }
         let node = self.nodes.len();
@@ -295,7 +309,7 @@ impl Round<'_, '_> {
             self.limit = length;
         }
         self.open.push((Reverse(length + remaining), length, Reverse(node)));
-        self.nodes.push(Node { status, key, parent, by, length, is_goal, others: Vec::new() });
+        self.nodes.push(Node { status, key, parent, by, length, missing, others: Vec::new() });
     }
 }
 
