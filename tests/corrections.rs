@@ -140,6 +140,26 @@ fn nothing_corrects_or_annuls_an_annulled_event() {
 }
 
 #[test]
+fn the_record_only_grows_and_nobody_dates_it_back() {
+    let desk = Desk::charged();
+    desk.record("plea-entered charge=C1 plea=guilty");
+    let written =
+        || -> Vec<String> { desk.case_state().log().iter().map(|event| format!("{event:?}")).collect() };
+    let before = written();
+    let told = invalid(desk.correct(4, json!({"recorded_at": "2001-01-01T00:00:00Z"})));
+    assert!(told.problem.contains("recorded_at is what the event is"), "{told:?}");
+    assert!(told.help.is_some_and(|help| help.contains("record it again")));
+    // Another system's date is kept beside the instant of recording, and is not corrected into it either.
+    desk.record("note-made originally_recorded_at=2001-01-01T00:00:00Z");
+    assert!(desk.case_state().log()[4].recorded_at >= desk.case_state().log()[3].recorded_at);
+    accepted(desk.correct(4, json!({"plea": "not-guilty"})));
+    desk.record(&annulment(4));
+    assert!(invalid(desk.correct(4, json!({"plea": "guilty"}))).problem.contains("annulled"));
+    let after = written();
+    assert_eq!((after.len(), &after[..before.len()]), (before.len() + 3, before.as_slice()));
+}
+
+#[test]
 fn an_annulled_correction_applies_no_more() {
     let desk = Desk::charged();
     desk.record("plea-entered charge=C1 plea=guilty at=Maidstone");

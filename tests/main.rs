@@ -71,6 +71,8 @@ mod tidy;
 #[cfg(test)]
 mod trial;
 #[cfg(test)]
+mod workflow_diff;
+#[cfg(test)]
 mod written_definition;
 #[cfg(test)]
 mod written_pages;

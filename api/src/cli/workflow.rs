@@ -395,6 +395,12 @@ fn draw(args: &DiagramArgs, globals: &Globals, page: &mut Page) -> Result<(), Fa
 fn compare(args: &DiffArgs, globals: &Globals, page: &mut Page) -> Result<(), Failure> {
     let earlier = find(&args.earlier, globals, page)?;
     let later = find(&args.later, globals, page)?;
+    if earlier.name != later.name {
+        return Err(Failure::input(
+            format!("{} and {} are different workflows", earlier.name, later.name),
+            "give two versions of one workflow: NAME@1 and NAME@2, or two files or folders that name the same workflow",
+        ));
+    }
     let found = diff::compare(&earlier, &later);
     if page.is_json() {
         return page.json(&found);

@@ -258,6 +258,7 @@ impl Ground<'_> {
             every_end: false,
             length_max,
             trials_left: &trials_left,
+            beside: None,
         };
         let way = match search.from(self.start) {
             Found::Paths { paths, is_certain, .. } => {
@@ -337,6 +338,7 @@ pub(crate) fn missing_steps(
         every_end: true,
         length_max: usize::MAX,
         trials_left: &trials_left,
+        beside: None,
     };
     // A way of which it is not certain that it is the only shortest one would be a guess.
     let Found::Paths { paths, used, is_certain: true } = search.from(start) else { return Missing::Nothing };

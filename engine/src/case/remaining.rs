@@ -13,16 +13,23 @@ use super::judge::{Question, closed_state};
 use super::status::{Status, branches_for};
 use crate::definition::condition::{Comparison, Condition, EntityId, EntityRef, Expr, Quantifier};
 use crate::definition::{
-    Branch, Definition, EventTypeId, KindId, Ownership, RuleClass, StateId, Strand, StrandId,
+    Branch, Definition, EventTypeId, KindId, Ownership, Rule, RuleClass, StateId, Strand, StrandId,
 };
 
 /// What is missing at least before the goal can be legal.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Missing {
-    /// So many events, and never none: what asks is not there yet.
+    /// So many events.
     pub(crate) steps: usize,
     /// Of these types, one bit each; an event of another type leaves as many missing.
     types: u128,
+}
+
+impl Missing {
+    /// The same, or so many events, of any type.
+    pub(crate) fn at_least(self, steps: usize) -> Self {
+        if steps > self.steps { Self { steps, types: u128::MAX } } else { self }
+    }
 }
 
 /// More steps than any search takes: it cannot be.
@@ -184,7 +191,70 @@ impl<'a> Remaining<'a> {
         let need = Need::all(needs);
         // Where nothing is known to be missing, and yet it is not legal, any event may be what is missing.
         let types = if need.count == 0 { u128::MAX } else { need.types };
-        Missing { steps: need.count.max(1), types }
+        Missing { steps: need.count, types }
+    }
+
+    /// The steps that are missing at least before a rule of the goal's type is asked and no longer holds.
+    pub(crate) fn until_broken(&self, status: &Status, rule: &Rule) -> usize {
+        let closure = status.closure(self.definition, self.goal.scope);
+        let mut view = View { status, closure: &closure, variables: Vec::new() };
+        let asked = rule.when.iter().flat_map(|when| &when.parts);
+        // A rule is asked only where its `when` is certain: a strand that has not started is still to come there.
+        let mut needs: Vec<Need> = asked
+            .map(|(_, part)| {
+                self.certain_state(part, &view).unwrap_or_else(|| self.expression(part, true, &mut view))
+            })
+            .collect();
+        needs.push(self.condition(&rule.require, false, &mut view));
+        Need::all(needs).count
+    }
+
+    /// Before a strand is certainly in the state, or one of the states, that the expression names; `None` for any other
+    /// expression.
+    fn certain_state(&self, expr: &Expr, view: &View<'_>) -> Option<Need> {
+        let (fact, values) = match expr {
+            Expr::Compare(Comparison::Equal, fact, value) => (fact, std::slice::from_ref(value.as_ref())),
+            Expr::In(fact, list) => match list.as_ref() {
+                Expr::List(values) => (fact, values.as_slice()),
+                _ => return None,
+            },
+            _ => return None,
+        };
+        let Expr::State(entity, strand) = fact.as_ref() else { return None };
+        let named =
+            values.iter().map(|value| if let Expr::StateName(state) = value { Some(*state) } else { None });
+        let aim: Vec<StateId> = named.collect::<Option<_>>()?;
+        if let Some(entity) = view.entity(*entity) {
+            return Some(self.to_state(view.status, entity, *strand, aim));
+        }
+        let EntityRef::InScope(kind) = entity else { return None };
+        let machine = &self.definition.strands[strand.index()];
+        let distances = self.distances(*strand, aim);
+        let starts = machine.initial.iter().flat_map(|initial| &initial.branches);
+        // What introduces the entity may move it in the same step.
+        let nearest = starts.filter_map(|branch| branch.to).map(|to| distances[to.index()].max(1)).min();
+        let introduction = self.introduction(*kind);
+        Some(Need {
+            count: nearest.unwrap_or(NEVER).max(introduction.count).min(NEVER),
+            types: introduction.types | self.movers[strand.index()],
+            about: None,
+        })
+    }
+
+    /// The steps that are missing at least before a strand has no row for the goal, or one that may not fit it.
+    pub(crate) fn until_unplaced(&self, status: &Status, strand: StrandId) -> usize {
+        let machine = &self.definition.strands[strand.index()];
+        let may_refuse = |state: &StateId| {
+            let row = machine.row(self.goal.event_type, *state);
+            row.is_none_or(|row| row.branches.last().is_none_or(|branch| !branch.matches.is_empty()))
+        };
+        let aim: Vec<StateId> = states(machine).filter(may_refuse).collect();
+        let closure = status.closure(self.definition, self.goal.scope);
+        let owners = closure
+            .iter()
+            .filter(|entity| status.strand(**entity, strand).is_some_and(|at| at.state.is_some()));
+        let needs = owners.map(|entity| self.to_state(status, *entity, strand, aim.clone()).count);
+        needs.min().unwrap_or(0)
     }
 
     /// The strands that own the goal have to be in a state that has a row for it.

@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, HashMap};
 
 use super::candidate::Candidate;
-use super::event::Scope;
+use super::event::{Scope, engine_types};
 use super::judge::{Judgement, Question, Unmet, judge};
 use super::remaining::{Missing, NEVER, Remaining};
 use super::status::{Status, branches_for};
@@ -47,10 +47,43 @@ pub(crate) struct Search<'a> {
     pub(crate) length_max: usize,
     /// Events that may still be tried.
     pub(crate) trials_left: &'a Cell<usize>,
+    /// Another definition that is asked each step as well; `None`: this one alone.
+    pub(crate) beside: Option<&'a Beside<'a>>,
+}
+
+/// Another definition, in which every step has to be legal as well, and what is then looked for in place of a status in
+/// which the goal is legal: a subset of those.
+pub(crate) struct Beside<'a> {
+    pub(crate) definition: &'a Definition,
+    /// Where it begins under the other definition: like the search itself, before the case is opened.
+    pub(crate) start: &'a Status,
+    /// The same candidates, in the other's terms.
+    pub(crate) candidates: &'a [Candidate],
+    /// What matters of both: of the searched definition, and of the other.
+    pub(crate) told: (ToldApart, ToldApart),
+    /// How many steps are missing at least, from what is looked for beyond a status in which the goal is legal.
+    pub(crate) missing: &'a dyn Fn(&Status, &Status) -> usize,
+    /// Whether the statuses under both, and the way to them, are what is looked for.
+    pub(crate) is_reached: &'a dyn Fn(&Status, &Status, &[usize]) -> bool,
+}
+
+impl Beside<'_> {
+    /// The other's status after the candidate at this index, if it is legal there as well.
+    fn after(&self, status: &Status, by: usize) -> Option<Status> {
+        let event = &self.candidates[by].event;
+        if !passes(&judge(self.definition, status, &Question::about(event)), false) {
+            return None;
+        }
+        let mut after = status.clone();
+        after.step(self.definition, event);
+        Some(after)
+    }
 }
 
 struct Node {
     status: Status,
+    /// The status under the other definition, where there is one.
+    beside: Option<Status>,
     key: u128,
     parent: usize,
     by: usize,
@@ -79,7 +112,10 @@ impl<'a> Search<'a> {
         let types: BTreeSet<_> = self.candidates.iter().map(|candidate| candidate.event.event_type).collect();
         let mut asked = types.clone();
         asked.insert(self.goal.event_type);
-        let told = ToldApart::by(self.definition, &asked);
+        let told = match self.beside {
+            Some(beside) => beside.told.0.clone(),
+            None => ToldApart::by(self.definition, &asked),
+        };
         let every_strand = ToldApart::default().and_every_strand(self.definition);
         let mut index: HashMap<&Scope, usize> = HashMap::new();
         let mut scopes = Vec::new();
@@ -102,10 +138,12 @@ impl<'a> Search<'a> {
     /// Searches from a status, which itself is not the answer.
     pub(crate) fn from(&self, start: &Status) -> Found {
         let tried = self.prepared();
-        let key = tried.told.key(start);
+        let beside = self.beside.map(|beside| beside.start.clone());
+        let key = self.key(&tried, start, beside.as_ref());
         let missing = tried.remaining.missing(start);
         let begin = Node {
             status: start.clone(),
+            beside,
             key,
             parent: 0,
             by: 0,
@@ -117,8 +155,9 @@ impl<'a> Search<'a> {
             search: self,
             tried,
             nodes: vec![begin],
-            shortest: HashMap::from([(key, (0, 0))]),
-            open: BinaryHeap::from([(Reverse(missing.steps), 0, Reverse(0))]),
+            // The opening of a case is a step even where it changes nothing that is told apart.
+            shortest: if self.beside.is_some() { HashMap::new() } else { HashMap::from([(key, (0, 0))]) },
+            open: BinaryHeap::from([(Reverse(missing.steps.max(1)), 0, Reverse(0))]),
             best: None,
             limit: self.length_max.min(NEVER - 1),
         };
@@ -165,71 +204,91 @@ impl<'a> Search<'a> {
         Some(after)
     }
 
-    /// Whether the strands that own the candidate have a row for it here, and anything that the search tells apart could
-    /// change.
-    fn may_matter(
-        &self,
-        tried: &Tried<'_>,
-        status: &Status,
-        candidate: &Candidate,
-        about: &[EntityId],
-    ) -> bool {
-        let event = &candidate.event;
-        let event_type = self.definition.event_type(event.event_type);
-        let told = &tried.told;
-        let is_there = |kind| about.iter().any(|entity| status.entity(*entity).kind == Some(kind));
-        let fits = |kind: &KindId| match event_type.introduction_of(*kind) {
-            Introduction::Always => !is_there(*kind),
-            Introduction::Never => is_there(*kind),
-            Introduction::IfNew => true,
-        };
-        if !event_type.scope.iter().all(fits) {
-            return false;
+    /// Equal for what no event of the search tells apart, under either definition.
+    fn key(&self, tried: &Tried<'_>, status: &Status, beside: Option<&Status>) -> u128 {
+        let key = tried.told.key(status);
+        match (self.beside, beside) {
+            (Some(other), Some(status)) => key ^ other.told.1.key(status).rotate_left(64).wrapping_mul(3),
+            _ => key,
         }
-        let mut matters = !event_type.introduces.is_empty()
-            || (!event_type.amends.is_empty() && told.reads_entities())
-            || told.notices(status, event.event_type, about);
-        for (strand_id, ownership) in &event_type.moves {
-            let strand = &self.definition.strands[strand_id.index()];
-            for entity in about {
-                let Some(at) = status.strand(*entity, *strand_id) else { continue };
-                let branches = branches_for(strand, at.state, event.event_type);
-                if *ownership == Ownership::Owns && branches.is_none() && !event_type.always_accepted {
-                    return false;
-                }
-                matters |= told.reads_strand(*strand_id)
-                    && branches.is_some_and(|branches| {
-                        let taken =
-                            branches.iter().find(|branch| branch.matches(|field| event.data().get(field)));
-                        taken.and_then(|branch| branch.to).is_some_and(|to| at.state != Some(to))
-                    });
-            }
-            // What is observed may move strands below the entities that are named.
-            matters |= *ownership == Ownership::Observes && told.reads_strand(*strand_id);
-        }
-        matters || self.turns_overlay(told, status, candidate, about)
     }
 
-    fn turns_overlay(
-        &self,
-        told: &ToldApart,
-        status: &Status,
-        candidate: &Candidate,
-        about: &[EntityId],
-    ) -> bool {
-        let event = candidate.event.event_type;
-        let strands = about.iter().flat_map(|entity| &status.entity(*entity).strands);
-        strands.into_iter().any(|at| {
-            let told = told.overlays(at.strand);
-            let overlays = &self.definition.strands[at.strand.index()].overlays;
-            told != 0
-                && overlays.iter().enumerate().any(|(index, overlay)| {
-                    let bit = 1 << index;
-                    let turns = if at.overlays & bit == 0 { &overlay.set_by } else { &overlay.cleared_by };
-                    told & bit != 0 && turns.contains(&event)
-                })
-        })
+    /// Whether anything that the search tells apart could change, under either definition, and neither excludes it.
+    fn may_matter(&self, tried: &Tried<'_>, node: &Node, by: usize, about: &[EntityId]) -> bool {
+        let candidate = &self.candidates[by];
+        let Some(matters) = effect(self.definition, &tried.told, &node.status, candidate, about) else {
+            return false;
+        };
+        let (Some(other), Some(status)) = (self.beside, &node.beside) else { return matters };
+        let candidate = &other.candidates[by];
+        let about = status.closure(other.definition, candidate.event.scope());
+        effect(other.definition, &other.told.1, status, candidate, &about)
+            .is_some_and(|matters_there| matters || matters_there)
     }
+}
+
+/// Whether anything that is told apart could change by the candidate; `None` where what owns it has no place for it here.
+fn effect(
+    definition: &Definition,
+    told: &ToldApart,
+    status: &Status,
+    candidate: &Candidate,
+    about: &[EntityId],
+) -> Option<bool> {
+    let event = &candidate.event;
+    let event_type = definition.event_type(event.event_type);
+    let is_there = |kind| about.iter().any(|entity| status.entity(*entity).kind == Some(kind));
+    let fits = |kind: &KindId| match event_type.introduction_of(*kind) {
+        Introduction::Always => !is_there(*kind),
+        Introduction::Never => is_there(*kind),
+        Introduction::IfNew => true,
+    };
+    if !event_type.scope.iter().all(fits) {
+        return None;
+    }
+    let mut matters = !event_type.introduces.is_empty()
+        || (!event_type.amends.is_empty() && told.reads_entities())
+        || told.notices(status, event.event_type, about);
+    for (strand_id, ownership) in &event_type.moves {
+        let strand = &definition.strands[strand_id.index()];
+        for entity in about {
+            let Some(at) = status.strand(*entity, *strand_id) else { continue };
+            let branches = branches_for(strand, at.state, event.event_type);
+            if *ownership == Ownership::Owns && branches.is_none() && !event_type.always_accepted {
+                return None;
+            }
+            matters |= told.reads_strand(*strand_id)
+                && branches.is_some_and(|branches| {
+                    let taken =
+                        branches.iter().find(|branch| branch.matches(|field| event.data().get(field)));
+                    taken.and_then(|branch| branch.to).is_some_and(|to| at.state != Some(to))
+                });
+        }
+        // What is observed may move strands below the entities that are named.
+        matters |= *ownership == Ownership::Observes && told.reads_strand(*strand_id);
+    }
+    Some(matters || turns_overlay(definition, told, status, candidate, about))
+}
+
+fn turns_overlay(
+    definition: &Definition,
+    told: &ToldApart,
+    status: &Status,
+    candidate: &Candidate,
+    about: &[EntityId],
+) -> bool {
+    let event = candidate.event.event_type;
+    let strands = about.iter().flat_map(|entity| &status.entity(*entity).strands);
+    strands.into_iter().any(|at| {
+        let told = told.overlays(at.strand);
+        let overlays = &definition.strands[at.strand.index()].overlays;
+        told != 0
+            && overlays.iter().enumerate().any(|(index, overlay)| {
+                let bit = 1 << index;
+                let turns = if at.overlays & bit == 0 { &overlay.set_by } else { &overlay.cleared_by };
+                told & bit != 0 && turns.contains(&event)
+            })
+    })
 }
 
 /// One search under way.
@@ -251,29 +310,41 @@ impl Round<'_, '_> {
     /// Tries every candidate after a node; false where the limit of tries is reached.
     fn expand(&mut self, index: usize) -> bool {
         let search = self.search;
+        let opening = search.definition.event(engine_types::CASE_OPENED);
         let mut closures: Vec<Option<Vec<EntityId>>> = vec![None; self.tried.scopes.len()];
         let (length, missing) = (self.nodes[index].length, self.nodes[index].missing);
         for (by, candidate) in search.candidates.iter().enumerate() {
             // With no step to spare, only what leaves fewer missing leads there in time.
             let is_detour =
                 |missing: Missing| !self.tried.remaining.lessens(missing, candidate.event.event_type);
-            if missing
-                .is_some_and(|missing| length + missing.steps >= self.longest_wanted() && is_detour(missing))
-            {
+            if missing.is_some_and(|missing| {
+                length + missing.steps.max(1) >= self.longest_wanted() && is_detour(missing)
+            }) {
                 continue;
             }
             let scope = self.tried.scope_of[by];
-            let status = &self.nodes[index].status;
+            let node = &self.nodes[index];
             let about = closures[scope]
-                .get_or_insert_with(|| status.closure(search.definition, self.tried.scopes[scope]));
-            if !search.may_matter(&self.tried, status, candidate, about) {
+                .get_or_insert_with(|| node.status.closure(search.definition, self.tried.scopes[scope]));
+            let is_opening = Some(candidate.event.event_type) == opening;
+            let fits = match search.beside {
+                Some(_) if index == 0 || is_opening => index == 0 && is_opening,
+                _ => search.may_matter(&self.tried, node, by, about),
+            };
+            if !fits {
                 continue;
             }
             let Some(left) = search.trials_left.get().checked_sub(1) else { return false };
             search.trials_left.set(left);
-            if let Some(status) = search.after(status, candidate) {
-                self.take(index, by, status);
-            }
+            let Some(status) = search.after(&node.status, candidate) else { continue };
+            let beside = match (search.beside, &node.beside) {
+                (Some(other), Some(status)) => match other.after(status, by) {
+                    Some(after) => Some(after),
+                    None => continue,
+                },
+                _ => None,
+            };
+            self.take(index, by, status, beside);
         }
         true
     }
@@ -285,8 +356,8 @@ impl Round<'_, '_> {
     }
 
     /// Takes a status that was come to, if no shorter way there is known and the goal can be near enough.
-    fn take(&mut self, parent: usize, by: usize, status: Status) {
-        let key = self.tried.told.key(&status);
+    fn take(&mut self, parent: usize, by: usize, status: Status, beside: Option<Status>) {
+        let key = self.search.key(&self.tried, &status, beside.as_ref());
         let length = self.nodes[parent].length + 1;
         match self.shortest.get(&key) {
             Some((known, node)) if *known == length => {
@@ -296,9 +367,19 @@ impl Round<'_, '_> {
             Some((known, _)) if *known < length => return,
             _ => {}
         }
-        let is_goal = self.search.is_reached(&status);
-        let missing = if is_goal { None } else { Some(self.tried.remaining.missing(&status)) };
-        let remaining = missing.map_or(0, |missing| missing.steps);
+        let mut missing = self.tried.remaining.missing(&status);
+        if let (Some(other), Some(there)) = (self.search.beside, &beside) {
+            missing = missing.at_least((other.missing)(&status, there));
+        }
+        let is_goal = match (self.search.beside, &beside) {
+            (Some(other), Some(there)) => {
+                let mut way = trace(&self.nodes, parent);
+                way.push(by);
+                missing.steps == 0 && length <= self.limit && (other.is_reached)(&status, there, &way)
+            }
+            _ => self.search.is_reached(&status),
+        };
+        let remaining = if is_goal { 0 } else { missing.steps.max(1) };
         if length.saturating_add(remaining) > self.longest_wanted() {
             return;
         }
@@ -309,7 +390,8 @@ impl Round<'_, '_> {
             self.limit = length;
         }
         self.open.push((Reverse(length + remaining), length, Reverse(node)));
-        self.nodes.push(Node { status, key, parent, by, length, missing, others: Vec::new() });
+        let missing = Some(missing).filter(|_| !is_goal);
+        self.nodes.push(Node { status, beside, key, parent, by, length, missing, others: Vec::new() });
     }
 }
 

@@ -53,14 +53,18 @@ impl ToldApart {
             told.strands.extend(owned.map(|(strand, _)| *strand));
         }
         told.strands.extend(definition.after_closing.as_ref().map(|closing| closing.strand));
+        told.follow_derived(definition);
+        told
+    }
+
+    fn follow_derived(&mut self, definition: &Definition) {
         let mut done = BTreeSet::new();
-        while let Some(next) = told.derived.iter().copied().find(|derived| !done.contains(derived)) {
+        while let Some(next) = self.derived.iter().copied().find(|derived| !done.contains(derived)) {
             done.insert(next);
             for condition in &definition.derived[next.index()].conditions {
-                told.read_by(condition);
+                self.read_by(condition);
             }
         }
-        told
     }
 
     /// The same, and every strand and overlay besides.
@@ -69,6 +73,28 @@ impl ToldApart {
             let strand = StrandId(u16::try_from(index).unwrap_or(u16::MAX));
             self.strands.insert(strand);
             self.overlays.insert(strand, u32::MAX);
+        }
+        self
+    }
+
+    /// The same, and whether these events happened, what these conditions read, and these strands with their overlays.
+    pub(crate) fn and(
+        mut self,
+        definition: &Definition,
+        events: impl IntoIterator<Item = EventTypeId>,
+        conditions: &[&Condition],
+        strands: &[StrandId],
+    ) -> Self {
+        for event in events {
+            self.last(event);
+        }
+        for condition in conditions {
+            self.read_by(condition);
+        }
+        self.follow_derived(definition);
+        for strand in strands {
+            self.strands.insert(*strand);
+            self.overlays.insert(*strand, u32::MAX);
         }
         self
     }

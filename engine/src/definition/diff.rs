@@ -1,14 +1,16 @@
 //! Two versions of a definition compared: what has changed, and which sequences of events it makes lawful or unlawful.
 //!
 //! Names are compared by name. A strand's sequences are compared by walking its two automata side by side,
-//! breadth-first, so that each difference comes with a shortest sequence that shows it. Rules are compared as
-//! they are written; what they allow is no part of a strand's sequences.
+//! breadth-first, so that each difference comes with a shortest sequence that shows it. Rules are no part of a strand's
+//! sequences: what every change comes to under rules and deadlines is [`super::behaviour`].
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::automaton::{Standing, Variant, advance, owner, variants};
+use super::behaviour::{Finding, NotShown, follow};
 use super::deadline::{Deadline, Missed, Trigger};
 use super::{Definition, EventType, MessagePiece, Rule, RuleClass, State, StrandId};
 use crate::case::refusal::Step;
@@ -32,9 +34,18 @@ pub struct WorkflowDiff {
     pub deadlines: Changes,
     /// Strands and derived strands as such.
     pub strands: Changes,
-    /// Strands of both versions that differ.
+    /// What holds for the whole case: closing, and duties that are kept apart.
+    pub terms: Changes,
+    /// Strands of both versions that differ, rules left aside.
     pub sequences: Vec<StrandDiff>,
+    /// What the versions do differently, rules and deadlines included: each change with a shortest history that shows it.
+    pub behaviour: Vec<Finding>,
+    /// Changes of which no such history was found.
+    pub not_shown: Vec<NotShown>,
 }
+
+/// The name of what a closed case accepts, among the [`WorkflowDiff::terms`].
+pub(crate) const AFTER_CLOSING: &str = "after-closing";
 
 /// What was added, removed and changed, by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -92,10 +103,11 @@ impl WorkflowDiff {
     /// Whether the versions are the same in everything that is compared.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        [&self.roles, &self.entities, &self.events, &self.rules, &self.deadlines, &self.strands]
+        [&self.roles, &self.entities, &self.events, &self.rules, &self.deadlines, &self.strands, &self.terms]
             .iter()
             .all(|part| part.is_empty())
             && self.sequences.is_empty()
+            && self.behaviour.is_empty()
     }
 }
 
@@ -107,9 +119,17 @@ impl Changes {
     }
 }
 
-/// Compares two versions of a definition.
+/// Compares two versions of a definition: as they are written, and in what they do.
 #[must_use]
-pub fn compare(old: &Definition, new: &Definition) -> WorkflowDiff {
+pub fn compare(old: &Arc<Definition>, new: &Arc<Definition>) -> WorkflowDiff {
+    let mut written = compare_written(old, new);
+    if old.digest != new.digest {
+        follow(old, new, &mut written);
+    }
+    written
+}
+
+fn compare_written(old: &Definition, new: &Definition) -> WorkflowDiff {
     let pair = (old, new);
     let named = |definition: &Definition| -> Vec<(String, String)> {
         let strands = definition.strands.iter().map(|strand| {
@@ -170,8 +190,31 @@ pub fn compare(old: &Definition, new: &Definition) -> WorkflowDiff {
             |(name, _)| name,
             |a, b| differing(&[("is", a.1.clone(), b.1.clone())]),
         ),
+        terms: changes(
+            &terms(old),
+            &terms(new),
+            |(name, _)| name,
+            |a, b| differing(&[("is", a.1.clone(), b.1.clone())]),
+        ),
         sequences: sequences.collect(),
+        behaviour: Vec::new(),
+        not_shown: Vec::new(),
     }
+}
+
+fn terms(definition: &Definition) -> Vec<(String, String)> {
+    let role = |id: &super::RoleId| definition.roles[id.index()].name.as_str();
+    let duties =
+        definition.separate_duties.iter().map(|set| set.iter().map(role).collect::<Vec<_>>().join(" / "));
+    let duties = duties.collect::<Vec<_>>().join(", ");
+    let closing = definition.after_closing.as_ref().map(|closing| {
+        let strand = &definition.strands[closing.strand.index()];
+        let state = &strand.states[closing.state.index()].name;
+        format!("{} {state} accepts {}", strand.name, events(definition, &closing.accept))
+    });
+    let closing = closing.map(|closing| (AFTER_CLOSING.to_owned(), closing));
+    let duties = (!duties.is_empty()).then(|| ("separate-duties".to_owned(), duties));
+    closing.into_iter().chain(duties).collect()
 }
 
 fn deadline_changes((old, new): (&Definition, &Definition), a: &Deadline, b: &Deadline) -> Vec<String> {

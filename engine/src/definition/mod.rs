@@ -4,6 +4,7 @@
 //! small index. Everything here is pure: no clock, no disk, no log.
 
 mod automaton;
+pub mod behaviour;
 pub mod calendar;
 mod comparison;
 pub mod compile;
@@ -14,6 +15,7 @@ pub(crate) mod deadlines;
 pub mod definition_schema;
 pub mod diagram;
 pub mod diff;
+mod divergence;
 pub mod driven;
 pub mod engine_events;
 pub mod evaluate;
@@ -42,6 +44,7 @@ mod survey;
 pub mod syntax;
 pub mod transition_table;
 mod typing;
+mod witness;
 mod wording;
 
 use std::collections::HashMap;

@@ -77,6 +77,59 @@ pub fn run_driving(
     play(Stage::new(definition, Some(driven)), scenario)
 }
 
+/// What a definition answered to the last event of a scenario, and the case after it.
+pub(crate) struct Rehearsed {
+    pub(crate) answer: LastAnswer,
+    pub(crate) state: CaseState,
+}
+
+/// What was answered to the last event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum LastAnswer {
+    /// One of the events before it was not accepted.
+    NotReached,
+    /// Accepted, with the rules whose breach was noted.
+    Accepted(Vec<String>),
+    /// Refused, or no valid event: by which rule, and what it says.
+    Refused(Vec<(String, String)>),
+}
+
+/// The rule of an event that is refused because it is not valid.
+pub(crate) const NOT_VALID: &str = "engine:invalid";
+
+/// Plays a scenario to its end and tells what came of it.
+pub(crate) fn rehearse(definition: &Arc<Definition>, scenario: &Scenario) -> Rehearsed {
+    let mut stage = Stage::new(definition, None);
+    let answer = match stage.prepare(&scenario.given) {
+        Err(_) => LastAnswer::NotReached,
+        Ok(given) => match scenario.when.as_ref().map_or(given, |event| stage.propose(event, false)) {
+            Answer::Accepted { events, .. } => LastAnswer::Accepted(breaches(&events)),
+            Answer::Invalid(problem) => LastAnswer::Refused(vec![(NOT_VALID.to_owned(), problem)]),
+            Answer::Refused(refusal) => {
+                let reasons = refusal.reasons.into_iter().map(|reason| (reason.rule, reason.message));
+                LastAnswer::Refused(reasons.collect())
+            }
+        },
+    };
+    Rehearsed { answer, state: stage.state }
+}
+
+/// The event that a scenario writes, as it is proposed under a definition; `None` where that does not know such an event.
+pub(crate) fn proposed(
+    definition: &Arc<Definition>,
+    event: &ScenarioEvent,
+    is_given: bool,
+) -> Option<ProposedEvent> {
+    Stage::new(definition, None).proposal(event, is_given).ok()
+}
+
+fn breaches(events: &[RecordedEvent]) -> Vec<String> {
+    let noted = events.iter().filter(|event| event.proposed.event_type == engine_types::BREACH_NOTED);
+    noted
+        .filter_map(|event| event.proposed.data.get("rule").and_then(Value::as_str).map(str::to_owned))
+        .collect()
+}
+
 fn play(mut stage: Stage<'_>, scenario: &Scenario) -> ScenarioOutcome {
     let failures = match stage.prepare(&scenario.given) {
         Err(failure) => vec![failure],
@@ -444,9 +497,7 @@ fn named(found: &[String], wanted: &str, what: &str) -> Result<(), String> {
 fn noted(answer: &Answer, expected: &Expected) -> Result<(), String> {
     let Answer::Accepted { events, .. } = answer else { return Err(answer.words()) };
     let of_type = |name: &'static str| events.iter().filter(move |event| event.proposed.event_type == name);
-    let breaches: Vec<String> = of_type(engine_types::BREACH_NOTED)
-        .filter_map(|event| event.proposed.data.get("rule").and_then(Value::as_str).map(str::to_owned))
-        .collect();
+    let breaches = breaches(events);
     match expected {
         Expected::Breach(rule) => named(&breaches, rule, "noted as a breach"),
         Expected::Gap(name) => {
@@ -476,7 +527,7 @@ fn check_path(answer: &Answer, expected: &Expected) -> Result<(), String> {
 }
 
 /// Fills in what the schema requires and the scenario does not say.
-fn complete(schema: &Value, data: &mut Payload) {
+pub(crate) fn complete(schema: &Value, data: &mut Payload) {
     for name in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         if !data.contains_key(name) {
             data.insert(name.to_owned(), placeholder(&schema["properties"][name]));
@@ -485,7 +536,7 @@ fn complete(schema: &Value, data: &mut Payload) {
 }
 
 /// The first listed value, or something plain of the right type.
-fn placeholder(schema: &Value) -> Value {
+pub(crate) fn placeholder(schema: &Value) -> Value {
     if let Some(value) = schema["enum"].get(0).or_else(|| schema.get("const")) {
         return value.clone();
     }

@@ -131,13 +131,22 @@ impl Scenario {
         let event = |step: &Step| {
             let scope = step.scope.iter().map(|(kind, id)| (kind.clone(), FieldText::Quoted(id.clone())));
             let with = step.with.iter().filter_map(|field| field.split_once('='));
-            let with = with.map(|(field, value)| (field.to_owned(), FieldText::Bare(value.to_owned())));
+            let with = with.map(|(field, value)| (field.to_owned(), field_text(value)));
             let (event_type, fields) = (step.event_type.clone(), scope.chain(with).collect());
             ScenarioEvent { line: 0, event_type, fields, flags: Vec::new() }
         };
         let mut given: Vec<ScenarioEvent> = steps.iter().map(event).collect();
         let when = given.pop();
         Self { title: title.to_owned(), file: String::new(), line: 0, given, when, then: Vec::new() }
+    }
+}
+
+/// A value as a step writes it: a list stands in brackets.
+fn field_text(value: &str) -> FieldText {
+    match value.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some("") => FieldText::List(Vec::new()),
+        Some(inner) => FieldText::List(inner.split(", ").map(str::to_owned).collect()),
+        None => FieldText::Bare(value.to_owned()),
     }
 }
 
