@@ -1,3 +1,6 @@
-//! Everything of Casebook that faces outward: the program `casebook`.
+//! Everything of Casebook that faces outward: the program `casebook`, and what it writes for people to read.
 
 pub mod cli;
+mod narrative;
+pub mod report;
+mod words;

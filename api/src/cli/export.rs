@@ -13,6 +13,7 @@ use clap::{Args, Subcommand};
 use super::Globals;
 use super::answer::{Failure, Trouble};
 use super::definition::unreadable;
+use super::export_svg::{self, SvgArgs};
 use super::folder;
 use super::page::Page;
 use super::reading::count_of;
@@ -27,6 +28,8 @@ pub(super) enum ExportCommand {
     Jsonl(ExportArgs),
     /// A table, one row an event, for spreadsheets
     Csv(ExportArgs),
+    /// A picture of one case: strands as lanes over time, with gaps, breaches and corrections marked
+    Svg(SvgArgs),
 }
 
 /// What to write, and where.
@@ -45,11 +48,12 @@ pub(super) struct ExportArgs {
 
 /// Runs the command.
 pub(super) async fn run(command: ExportCommand, globals: &Globals, page: &mut Page) -> Result<(), Failure> {
-    let engine = folder::existing(globals, page)?;
     let (args, is_table) = match command {
         ExportCommand::Jsonl(args) => (args, false),
         ExportCommand::Csv(args) => (args, true),
+        ExportCommand::Svg(args) => return export_svg::run(&args, globals, page).await,
     };
+    let engine = folder::existing(globals, page)?;
     let Some(path) = &args.output else {
         let mut sink = PageSink { page };
         let written = write(&engine, &args.references, is_table, &mut sink).await;

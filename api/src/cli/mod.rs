@@ -18,6 +18,7 @@ mod definition;
 mod demo;
 mod diff;
 mod export;
+mod export_svg;
 mod folder;
 mod history;
 mod import;

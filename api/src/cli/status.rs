@@ -4,7 +4,6 @@ use casebook_engine::case::deadline::Answer;
 use casebook_engine::case::event::Payload;
 use casebook_engine::case::reading::{EntityReading, StatusReading, StrandReading};
 use clap::Args;
-use serde_json::Value;
 
 use super::Globals;
 use super::answer::Failure;
@@ -12,6 +11,8 @@ use super::page::{Page, bad, dim, strong};
 use super::point::{self, CutArgs};
 use super::reading::{self, Titles};
 use super::{date, deadlines, folder};
+pub(super) use crate::words::fields_words;
+use crate::words::value_words;
 
 const EXAMPLES: &str = "Examples:
   casebook status 2020/146999
@@ -186,14 +187,6 @@ fn tell_entities(entities: &[EntityReading], page: &mut Page) -> Result<(), Fail
     page.table(&["id", "kind", "known of it"], rows.collect())
 }
 
-/// Fields of a payload in one line: `rank: constable; force: Kent Police`.
-pub(super) fn fields_words(fields: &Payload) -> String {
-    let said = fields.iter().filter(|(_, value)| !value.as_array().is_some_and(Vec::is_empty));
-    said.map(|(name, value)| format!("{}: {}", name.replace('_', " "), value_words(value)))
-        .collect::<Vec<_>>()
-        .join("; ")
-}
-
 /// Fields that read otherwise now, in one line: `term: P5M, now P6M`.
 pub(super) fn changed_words(before: &Payload, now: &Payload) -> String {
     let changed = now.iter().filter(|(name, value)| before.get(*name) != Some(value));
@@ -207,14 +200,4 @@ pub(super) fn changed_words(before: &Payload, now: &Payload) -> String {
         None => format!("{}: now {}", name.replace('_', " "), strong(&value_words(value))),
     });
     changed.collect::<Vec<_>>().join("; ")
-}
-
-fn value_words(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Bool(true) => "yes".to_owned(),
-        Value::Bool(false) => "no".to_owned(),
-        Value::Array(items) => items.iter().map(value_words).collect::<Vec<_>>().join(" and "),
-        other => other.to_string(),
-    }
 }

@@ -6,6 +6,7 @@ pub mod asking;
 pub(crate) mod authority;
 pub(crate) mod candidate;
 pub mod clock;
+pub mod course;
 mod date_words;
 pub mod day;
 pub mod deadline;
