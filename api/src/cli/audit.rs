@@ -15,6 +15,7 @@ use super::answer::{Failure, Trouble};
 use super::audit_checkpoint::{self, CheckpointArgs};
 use super::audit_key::{self, KeyCommand};
 use super::audit_proof::{self, ProofArgs, VerifyProofArgs};
+use super::audit_report::{self, ReportArgs};
 use super::definition::unreadable;
 use super::folder;
 use super::page::{Page, Progress, bad, dim, good};
@@ -29,6 +30,8 @@ pub(super) enum AuditCommand {
     Checkpoint(CheckpointArgs),
     /// Write a file that proves that one event is in the log
     Proof(ProofArgs),
+    /// Write a report on one case for a reader who was not there; verifies the log first
+    Report(ReportArgs),
     /// Check such a file; needs no cases and no network
     VerifyProof(VerifyProofArgs),
     /// Show the public key that checkpoints are signed with, or replace it
@@ -72,6 +75,7 @@ pub(super) async fn run(command: AuditCommand, globals: &Globals, page: &mut Pag
         AuditCommand::Verify(args) => verify(args, globals, page).await,
         AuditCommand::Checkpoint(args) => audit_checkpoint::run(&args, globals, page),
         AuditCommand::Proof(args) => audit_proof::run(&args, globals, page),
+        AuditCommand::Report(args) => audit_report::run(&args, globals, page).await,
         AuditCommand::VerifyProof(args) => audit_proof::verify(&args, page),
         AuditCommand::Key(args) => audit_key::run(args.command.as_ref(), globals, page),
     }

@@ -13,6 +13,7 @@ use clap::{Args, Subcommand};
 use super::Globals;
 use super::answer::{Failure, Trouble};
 use super::definition::unreadable;
+use super::export_chronology::{self, ChronologyArgs};
 use super::export_svg::{self, SvgArgs};
 use super::folder;
 use super::page::Page;
@@ -30,6 +31,8 @@ pub(super) enum ExportCommand {
     Csv(ExportArgs),
     /// A picture of one case: strands as lanes over time, with gaps, breaches and corrections marked
     Svg(SvgArgs),
+    /// One case as a document to hand over: events in order, dates in the words of their sources, gaps and corrections
+    Chronology(ChronologyArgs),
 }
 
 /// What to write, and where.
@@ -51,6 +54,7 @@ pub(super) async fn run(command: ExportCommand, globals: &Globals, page: &mut Pa
     let (args, is_table) = match command {
         ExportCommand::Jsonl(args) => (args, false),
         ExportCommand::Csv(args) => (args, true),
+        ExportCommand::Chronology(args) => return export_chronology::run(&args, globals, page).await,
         ExportCommand::Svg(args) => return export_svg::run(&args, globals, page).await,
     };
     let engine = folder::existing(globals, page)?;

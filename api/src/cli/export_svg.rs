@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::Globals;
 use super::answer::Failure;
-use super::audit_checkpoint::write_file;
+use super::document::hand_out;
 use super::folder;
 use super::page::Page;
 use crate::report::picture::{Picture, picture};
@@ -41,10 +41,5 @@ pub(super) async fn run(args: &SvgArgs, globals: &Globals, page: &mut Page) -> R
     }
     let mut drawn = picture(Picture { reference, course: &course, is_linked: false });
     drawn.push('\n');
-    let Some(path) = &args.output else { return page.bytes(drawn.as_bytes()) };
-    write_file(path, drawn.as_bytes())?;
-    if page.is_json() {
-        return page.json(&serde_json::json!({"file": path, "case": reference}));
-    }
-    page.line(&format!("Drew case {reference}: {}", path.display()))
+    hand_out(&drawn, args.output.as_deref(), "Drew case", reference, page)
 }

@@ -9,6 +9,7 @@ mod audit;
 mod audit_checkpoint;
 mod audit_key;
 mod audit_proof;
+mod audit_report;
 mod cases;
 mod completions;
 mod correct;
@@ -17,7 +18,9 @@ mod deadlines;
 mod definition;
 mod demo;
 mod diff;
+mod document;
 mod export;
+mod export_chronology;
 mod export_svg;
 mod folder;
 mod history;
@@ -215,8 +218,8 @@ async fn perform(command: Command, globals: &Globals, page: &mut Page) -> Result
         Command::Replay(args) => replay::run(args, globals, page).await,
         Command::Diff(args) => diff::run(args, globals, page).await,
         Command::Next(args) => next::run(args, globals, page).await,
-        Command::Audit(command) => audit::run(command, globals, page).await,
-        Command::Export(command) => export::run(command, globals, page).await,
+        Command::Audit(command) => Box::pin(audit::run(command, globals, page)).await,
+        Command::Export(command) => Box::pin(export::run(command, globals, page)).await,
         Command::Workflow(command) => workflow::run(command, globals, page),
         Command::Completions(args) => completions::run(&args, page),
         Command::Man(args) => man::run(&args, page),

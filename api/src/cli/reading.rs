@@ -5,8 +5,8 @@ use casebook_engine::case::reading::{BreachReading, Change, EventMention, GapRea
 use super::answer::Failure;
 use super::date;
 use super::page::{Page, dim, strong, warn};
-pub(super) use crate::words::{Titles, capitalised, count_of, gap_words, scope_words, unstopped};
 use crate::words::spoken;
+pub(super) use crate::words::{Titles, capitalised, count_of, gap_words, scope_words, unstopped};
 
 /// A change in words: `Charge of C1: Laid → Sent`.
 pub(super) fn change_words(change: &Change, titles: &Titles) -> String {

@@ -3,6 +3,11 @@
 //! Pure: a document is a function of what the engine read, so the same case gives the same bytes. Whatever somebody typed is
 //! escaped by the template that writes it.
 
+pub mod account;
+pub mod audit_document;
+pub mod audit_page;
+pub mod chronology;
+mod page;
 pub mod picture;
 mod placement;
 
@@ -10,7 +15,8 @@ mod placement;
 fn legible(document: String) -> String {
     let is_hidden = |letter: char| {
         let is_control = letter.is_control() && !matches!(letter, '\n' | '\t');
-        is_control || matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{fffe}' | '\u{ffff}')
+        is_control
+            || matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{fffe}' | '\u{ffff}')
     };
     if document.contains(is_hidden) { document.replace(is_hidden, "\u{fffd}") } else { document }
 }

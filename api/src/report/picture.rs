@@ -10,7 +10,7 @@ use casebook_engine::case::course::{Course, CourseEvent, Lane, Run};
 use casebook_engine::case::occurred::Day;
 use maud::{Markup, html};
 
-use super::placement::{Link, Placement, place};
+use super::placement::{DATED_DAYS, Link, Placement, place};
 
 const FONT: &str = "system-ui, -apple-system, 'Segoe UI', 'Liberation Sans', Arial, sans-serif";
 /// Where the lanes begin; their names stand before.
@@ -27,8 +27,6 @@ const LETTER: f64 = 5.7;
 const LABEL_LINE: f64 = 12.0;
 /// Room that a state asks for at most, and at least.
 const ROOM: (f64, f64) = (112.0, 30.0);
-/// An event known to a month is drawn as dated.
-const DATED_DAYS: i32 = 31;
 
 const INK: &str = "#1c2733";
 const FAINT: &str = "#5b6a79";
@@ -64,7 +62,8 @@ pub fn picture(of: Picture<'_>) -> String {
 /// Draws a case into a page.
 pub(super) fn draw(of: Picture<'_>) -> Markup {
     let course = of.course;
-    let (moved, still): (Vec<&Lane>, Vec<&Lane>) = course.lanes.iter().partition(|lane| has_moved(lane, course));
+    let (moved, still): (Vec<&Lane>, Vec<&Lane>) =
+        course.lanes.iter().partition(|lane| has_moved(lane, course));
     let chains: Vec<Vec<Link>> = moved.iter().map(|lane| chain(lane)).collect();
     let bounds: Vec<_> = course.events.iter().map(|event| event.bounds).collect();
     let placed = place(&bounds, &chains, PLOT_WIDTH);
@@ -225,8 +224,12 @@ fn draw_run(lane: &Lane, index: usize, course: &Course, placed: &Placement, y: f
     let (from, until) = (begin.0, (end.1 - 1.5).max(begin.0 + 1.0));
     let is_soft = begin.1 - begin.0 > 3.0 || end.1 - end.0 > 3.0;
     let colour = if run.is_final { FINAL } else { CALM[index % 2] };
-    let id = format!("soft-{}-{}-{index}", slug(&lane.strand), slug(lane.entity.as_deref().unwrap_or("case")));
-    let label_from = at.max(begin.0 + (begin.1 - begin.0) * 0.5) + 7.0;
+    let id =
+        format!("soft-{}-{}-{index}", slug(&lane.strand), slug(lane.entity.as_deref().unwrap_or("case")));
+    let middle = at.max(f64::midpoint(begin.0, begin.1)) + 7.0;
+    // White letters need the dark part of a soft edge.
+    let has_room = run.is_final && next - begin.1 >= room(&run.title);
+    let label_from = if has_room { begin.1 + 5.0 } else { middle };
     let lines: Vec<String> =
         in_two(&run.title).iter().map(|line| fitted(line, next - label_from - 2.0)).collect();
     let lines: Vec<String> = if fitted(&run.title, next - label_from - 2.0) == run.title {
@@ -270,7 +273,14 @@ fn draw_run(lane: &Lane, index: usize, course: &Course, placed: &Placement, y: f
 fn run_words(lane: &Lane, run: &Run, event: &CourseEvent) -> String {
     let whose = lane.entity.as_ref().map(|id| format!(" of {id}")).unwrap_or_default();
     let what = if event.is_gap { "missing step" } else { "event" };
-    format!("{}{whose}: {}, {} ({what} {}, {})", lane.title, run.title, when_words(event), event.version, event.title)
+    format!(
+        "{}{whose}: {}, {} ({what} {}, {})",
+        lane.title,
+        run.title,
+        when_words(event),
+        event.version,
+        event.title
+    )
 }
 
 fn when_words(event: &CourseEvent) -> String {
@@ -295,24 +305,25 @@ fn axis(placed: &Placement, bottom: f64) -> Markup {
     let start = |year: i32, month: u8| Day::from_ymd(year, month, 1).map(|day| day.0);
     let is_drawn = |day: &i32| *day >= first && *day < last;
     let mut years: Vec<(f64, String)> = Vec::new();
-    let mut months: Vec<(f64, &str)> = Vec::new();
+    let mut months: Vec<(f64, f64, u8)> = Vec::new();
     for year in from..=until {
         let at = start(year, 1).map_or(0.0, |day| placed.day(day.max(first)));
-        if years.last().is_none_or(|(before, _)| at - before > 34.0) {
-            years.push((at, year.to_string()));
-        }
-        for (month, name) in (1..=12).zip(MONTHS) {
+        years.push((at, year.to_string()));
+        for month in 1..=12 {
             let Some(day) = start(year, month).filter(is_drawn) else { continue };
-            let at = placed.day(day);
             let next = start(if month == 12 { year + 1 } else { year }, month % 12 + 1).unwrap_or(last);
-            if placed.day(next.min(last)) - at > 24.0 && months.last().is_none_or(|(before, _)| at - before > 26.0) {
-                months.push((at, name));
-            }
+            months.push((placed.day(day), placed.day(next.min(last)), month));
         }
     }
+    // Of two years too near each other the later one is named.
+    let is_named = |index: usize| years.get(index + 1).is_none_or(|next| next.0 - years[index].0 > 40.0);
+    let years: Vec<&(f64, String)> =
+        years.iter().enumerate().filter(|(index, _)| is_named(*index)).map(|(_, year)| year).collect();
+    let months = named_months(&months);
     html! {
         g font-size="10.5" fill=(FAINT) {
-            @for (at, name) in &months {
+            @for (at, month) in &months {
+                @let name = MONTHS[usize::from(month - 1)];
                 line x1=(n(LEFT + at)) y1="32" x2=(n(LEFT + at)) y2=(n(bottom)) stroke=(RULE) stroke-width="0.7" {}
                 text x=(n(LEFT + at + 3.0)) y="38" { (name) }
             }
@@ -322,6 +333,31 @@ fn axis(placed: &Placement, bottom: f64) -> Markup {
             }
         }
     }
+}
+
+/// The months that are named: first those that are stretched and those after them, then quarters, then what fits between.
+fn named_months(months: &[(f64, f64, u8)]) -> Vec<(f64, u8)> {
+    let usual = months.iter().map(|(at, next, _)| next - at).fold(f64::INFINITY, f64::min);
+    let is_stretched =
+        |index: usize| months.get(index).is_some_and(|(at, next, _)| next - at > usual * 2.0 + 8.0);
+    let rank = |index: usize| match months[index].2 {
+        _ if is_stretched(index) => 0,
+        _ if index > 0 && is_stretched(index - 1) => 1,
+        1 | 7 => 2,
+        4 | 10 => 3,
+        _ => 4,
+    };
+    let mut order: Vec<usize> = (0..months.len()).collect();
+    order.sort_by_key(|index| rank(*index));
+    let mut named: Vec<(f64, u8)> = Vec::new();
+    for index in order {
+        let (at, _, month) = months[index];
+        if named.iter().all(|(other, _)| (other - at).abs() > 28.0) {
+            named.push((at, month));
+        }
+    }
+    named.sort_by(|one, other| one.0.total_cmp(&other.0));
+    named
 }
 
 const MONTHS: [&str; 12] =
@@ -456,8 +492,16 @@ fn legend(course: &Course) -> Vec<(Sign, &'static str)> {
     let any = |is: fn(&CourseEvent) -> bool| course.events.iter().any(is);
     let plain = |event: &CourseEvent| !event.is_gap && !event.is_annulled && !event.is_breach;
     let signs = [
-        (course.events.iter().any(|event| plain(event) && is_dated(event)), Sign::Dated, "dated to a month or better"),
-        (course.events.iter().any(|event| plain(event) && !is_dated(event)), Sign::Vague, "date vague or unknown"),
+        (
+            course.events.iter().any(|event| plain(event) && is_dated(event)),
+            Sign::Dated,
+            "dated to a month or better",
+        ),
+        (
+            course.events.iter().any(|event| plain(event) && !is_dated(event)),
+            Sign::Vague,
+            "date vague or unknown",
+        ),
         (any(|event| event.is_gap), Sign::Gap, "gap: it happened, nobody has the details"),
         (any(|event| event.is_breach), Sign::Breach, "breach noted"),
         (any(|event| event.is_override && !event.is_breach), Sign::Override, "recorded against a rule"),
@@ -514,7 +558,9 @@ fn notes(course: &Course, still: &[&Lane]) -> Vec<String> {
         notes.push(format!("Not drawn, since nothing moved there: {words}."));
     }
     if course.events.iter().any(|event| event.was.is_some()) {
-        notes.push("A small struck circle shows where an event stood before its date was corrected.".to_owned());
+        notes.push(
+            "A small struck circle shows where an event stood before its date was corrected.".to_owned(),
+        );
     }
     notes
 }
@@ -532,9 +578,15 @@ fn description(course: &Course, lanes: usize) -> String {
 /// A name that may stand in an id; what differs only in other letters is told apart by its bytes.
 fn slug(name: &str) -> String {
     name.bytes()
-        .map(|byte| {
-            if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("_{byte:02x}") }
-        })
+        .map(
+            |byte| {
+                if byte.is_ascii_alphanumeric() {
+                    char::from(byte).to_string()
+                } else {
+                    format!("_{byte:02x}")
+                }
+            },
+        )
         .collect()
 }
 

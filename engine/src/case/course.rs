@@ -140,11 +140,8 @@ impl Writer {
                 let now = at.state.map(|state| &strand.states[state.index()]);
                 self.reach((&strand.name, &strand.title), (&owner, kind), false, now);
                 for (index, overlay) in strand.overlays.iter().enumerate() {
-                    let set = State {
-                        name: overlay.name.clone(),
-                        title: overlay.title.clone(),
-                        is_final: false,
-                    };
+                    let set =
+                        State { name: overlay.name.clone(), title: overlay.title.clone(), is_final: false };
                     let now = Some(&set).filter(|_| at.overlays & (1 << index) != 0);
                     let name = format!("{}/{}", strand.name, overlay.name);
                     self.reach((&name, &overlay.title), (&owner, kind), false, now);
@@ -169,8 +166,7 @@ impl Writer {
     ) {
         let key = (name.to_owned(), owner.clone());
         let lane = self.known.get(&key).copied();
-        let before =
-            lane.and_then(|lane| self.lanes[lane].runs.last()).and_then(|run| run.state.as_deref());
+        let before = lane.and_then(|lane| self.lanes[lane].runs.last()).and_then(|run| run.state.as_deref());
         if before == now.map(|state| state.name.as_str()) {
             return;
         }
@@ -239,13 +235,13 @@ fn course_event(definition: &Definition, event: &EffectiveEvent, bounds: Bounds)
 /// What people call an event that is no part of the timeline.
 fn title_of(definition: &Definition, event: &RecordedEvent) -> String {
     let said = &event.proposed;
-    let title =
-        |name: &str| definition.event(name).map(|id| definition.event_type(id).title.clone()).unwrap_or_default();
+    let title = |name: &str| {
+        definition.event(name).map(|id| definition.event_type(id).title.clone()).unwrap_or_default()
+    };
     if said.event_type != engine_types::GAP_DECLARED {
         return title(&said.event_type);
     }
-    let mut titles: Vec<String> =
-        missing_of(&said.data).into_iter().map(|(name, _)| title(name)).collect();
+    let mut titles: Vec<String> = missing_of(&said.data).into_iter().map(|(name, _)| title(name)).collect();
     titles.dedup();
     titles.join(" or ")
 }
