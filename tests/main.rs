@@ -61,6 +61,8 @@ mod repetition;
 #[cfg(test)]
 mod replay;
 #[cfg(test)]
+mod reports;
+#[cfg(test)]
 mod shipped_workflows;
 #[cfg(test)]
 mod store_contract;

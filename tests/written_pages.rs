@@ -83,3 +83,15 @@ fn the_schema_of_the_language_is_up_to_date() {
     let schema = serde_json::to_string_pretty(&definition_schema()).expect("JSON");
     check("docs/definition.schema.json", &format!("{schema}\n"));
 }
+
+/// The picture that the README shows.
+#[test]
+fn the_picture_of_the_reference_case_is_up_to_date() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
+    let office = crate::office::Office::new();
+    let file = root.join("examples/reference-case/2020-146999.jsonl");
+    office.done(&["import", file.to_str().expect("a path")]);
+    check("docs/images/case.svg", &office.done(&["export", "svg", "2020/146999"]));
+    let readme = fs::read_to_string(root.join("README.md")).expect("the README");
+    assert!(readme.contains("(docs/images/case.svg)"), "README.md does not show docs/images/case.svg");
+}

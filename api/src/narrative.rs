@@ -96,7 +96,7 @@ pub(crate) fn payload_words(said: &ProposedEvent, history: &[HistoryEntry]) -> S
 }
 
 /// What the engine adds to `case-opened` for programs.
-const DEFINITION_DIGEST: &str = "definition_digest";
+pub(crate) const DEFINITION_DIGEST: &str = "definition_digest";
 
 /// An event that another one names by its id, in words.
 fn mentioned(id: &str, history: &[HistoryEntry]) -> String {

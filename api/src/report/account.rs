@@ -12,6 +12,7 @@ use casebook_engine::case::reading::{Change, Cut, HistoryEntry, StatusReading};
 use casebook_engine::case::state::CaseState;
 use casebook_engine::case::telling;
 use casebook_engine::definition::Definition;
+use casebook_engine::definition::deadline::Missed;
 use casebook_engine::verify::Verification;
 use serde::Serialize;
 
@@ -103,8 +104,10 @@ pub struct Counts {
     pub annulments: usize,
     /// Facts recorded after facts that happened later.
     pub late: usize,
-    /// Deadlines missed.
+    /// Duties that were not done in time.
     pub deadlines_missed: usize,
+    /// Deadlines that ran out without being a duty: nobody used the time that there was.
+    pub deadlines_ran_out: usize,
     /// Deadlines of which what is known does not tell whether they were met.
     pub deadlines_undecided: usize,
 }
@@ -160,6 +163,9 @@ impl Account {
         let answered = |answer: Answer| {
             self.status.deadlines.iter().filter(|deadline| deadline.answer == answer).count()
         };
+        let missed: Vec<_> =
+            self.status.deadlines.iter().filter(|deadline| deadline.answer == Answer::Missed).collect();
+        let ran_out = missed.iter().filter(|deadline| self.has_run_out(deadline)).count();
         let closed = self.status.gaps.iter().filter(|gap| gap.closed_by.is_some()).count();
         Counts {
             events: self.entries.len(),
@@ -170,7 +176,8 @@ impl Account {
             corrections: of_type(engine_types::EVENT_CORRECTED),
             annulments: of_type(engine_types::EVENT_ANNULLED),
             late: self.late.len(),
-            deadlines_missed: answered(Answer::Missed),
+            deadlines_missed: missed.len() - ran_out,
+            deadlines_ran_out: ran_out,
             deadlines_undecided: answered(Answer::Indeterminate),
         }
     }
@@ -178,16 +185,28 @@ impl Account {
     /// Deadlines in the order in which people ask: what went wrong, what is open, what is over.
     #[must_use]
     pub fn deadlines(&self) -> Vec<&DeadlineReading> {
-        let rank = |answer: Answer| match answer {
+        let rank = |deadline: &DeadlineReading| match deadline.answer {
+            Answer::Missed if self.has_run_out(deadline) => 3,
             Answer::Missed => 0,
             Answer::Indeterminate => 1,
             Answer::Running | Answer::Paused => 2,
-            Answer::Met => 3,
-            Answer::Void => 4,
+            Answer::Met => 4,
+            Answer::Void => 5,
         };
         let mut deadlines: Vec<&DeadlineReading> = self.status.deadlines.iter().collect();
-        deadlines.sort_by_key(|deadline| rank(deadline.answer));
+        deadlines.sort_by_key(|deadline| rank(deadline));
         deadlines
+    }
+
+    /// Whether the time has passed and nothing that would have used it is recorded, where the definition does not call that
+    /// a breach: an appeal that nobody brought is nobody's failure.
+    #[must_use]
+    pub fn has_run_out(&self, deadline: &DeadlineReading) -> bool {
+        let known = self.titles.definition().into_iter().flat_map(|definition| &definition.deadlines);
+        let notice = known.filter(|known| matches!(known.missed, Missed::Notice));
+        deadline.answer == Answer::Missed
+            && deadline.met_by.is_none()
+            && notice.into_iter().any(|known| known.name == deadline.deadline)
     }
 
     /// Who recorded, as `id (role)`, and how many events.

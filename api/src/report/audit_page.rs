@@ -2,7 +2,7 @@
 
 use casebook_engine::case::deadline::Answer;
 use casebook_engine::case::event::{Version, engine_types};
-use casebook_engine::case::reading::{Change, EventMention};
+use casebook_engine::case::reading::{Change, EntityReading, EventMention};
 use maud::{Markup, html};
 
 use super::account::{Account, Counts};
@@ -11,7 +11,7 @@ use super::page::{
     link, title,
 };
 use crate::narrative::{payload_words, target_of};
-use crate::words::{count_of, fields_words, gap_words, scope_words, spoken, unstopped};
+use crate::words::{capitalised, count_of, fields_words, gap_words, scope_words, spoken, unstopped};
 
 /// What the log does not hold, so that nobody takes silence for an answer.
 pub(super) const NOT_COVERED: [&str; 4] = [
@@ -104,6 +104,7 @@ fn brief(counts: &Counts) -> Markup {
         ("#breaches", counts.breaches, "breaches noted", "wrong"),
         ("#deadlines", counts.deadlines_missed, "deadlines missed", "wrong"),
         ("#deadlines", counts.deadlines_undecided, "deadlines undecided", "open"),
+        ("#deadlines", counts.deadlines_ran_out, "deadlines ran out", "calm"),
         ("#gaps", counts.open_gaps, "open gaps", "open"),
         ("#corrections", counts.corrections, "corrections", "open"),
         ("#corrections", counts.annulments, "annulments", "open"),
@@ -130,30 +131,9 @@ fn standing(account: &Account) -> Markup {
                 (mentions(account, &status.inconsistent))
             }
             table {
-                thead { tr { th scope="col" { "Whose" } th scope="col" { "Strand" } th scope="col" { "State" } th scope="col" { "Since" } } }
+                thead { tr { th scope="col" { "Strand" } th scope="col" { "State" } th scope="col" { "Since" } } }
                 tbody {
-                    @for owner in owners {
-                        @let id = owner.map(|entity| entity.id.as_str());
-                        @let words = owner.map_or("the case".to_owned(), |entity| format!("{} {}", entity.kind, entity.id));
-                        @for strand in status.strands.iter().filter(|strand| strand.entity.as_deref() == id && strand.state.is_some()) {
-                            tr {
-                                th scope="row" { (words) }
-                                td { (account.titles.strand(&strand.strand)) }
-                                td {
-                                    (strand.title)
-                                    @if strand.is_final { " " span class="about" { "(nothing more is expected)" } }
-                                    @for overlay in &strand.overlays { div { "+ " (spoken(overlay)) } }
-                                }
-                                td { @if let Some(since) = &strand.since { (since_words(account, since)) } }
-                            }
-                        }
-                        @for derived in status.derived.iter().filter(|derived| derived.entity.as_deref() == id && derived.state.is_some()) {
-                            tr {
-                                th scope="row" { (words) } td { (account.titles.strand(&derived.strand)) } td { (derived.title) }
-                                td class="about" { "worked out from the others" }
-                            }
-                        }
-                    }
+                    @for owner in owners { (standing_of(account, owner)) }
                 }
             }
             @if !status.entities.is_empty() {
@@ -170,6 +150,47 @@ fn standing(account: &Account) -> Markup {
                         }
                     }
                 }
+            }
+        }
+    }
+}
+
+/// An owner, and under it the strands that have a state.
+fn standing_of(account: &Account, owner: Option<&EntityReading>) -> Markup {
+    let status = &account.status;
+    let id = owner.map(|entity| entity.id.as_str());
+    let words =
+        owner.map_or("The case".to_owned(), |entity| capitalised(&format!("{} {}", entity.kind, entity.id)));
+    let strands: Vec<_> = status
+        .strands
+        .iter()
+        .filter(|strand| strand.entity.as_deref() == id && strand.state.is_some())
+        .collect();
+    let derived: Vec<_> = status
+        .derived
+        .iter()
+        .filter(|strand| strand.entity.as_deref() == id && strand.state.is_some())
+        .collect();
+    html! {
+        @if !strands.is_empty() || !derived.is_empty() {
+            tr class="owner" { th scope="rowgroup" colspan="3" { (words) } }
+        }
+        @for strand in strands {
+            tr {
+                td class="strand" { (account.titles.strand(&strand.strand)) }
+                td {
+                    (strand.title)
+                    @if strand.is_final { " " span class="about" { "(nothing more is expected)" } }
+                    @for overlay in &strand.overlays { div { "+ " (spoken(overlay)) } }
+                }
+                td class="since" { @if let Some(since) = &strand.since { (since_words(account, since)) } }
+            }
+        }
+        @for strand in derived {
+            tr {
+                td class="strand" { (account.titles.strand(&strand.strand)) }
+                td { (strand.title) }
+                td class="since about" { "worked out from the others" }
             }
         }
     }
@@ -225,7 +246,7 @@ fn breaches(account: &Account) -> Markup {
     html! {
         section id="breaches" {
             h2 { "Breaches" }
-            @if account.status.breaches.is_empty() { (nothing("No breach was noted: nothing in this record shows that a duty was not kept.")) }
+            @if account.status.breaches.is_empty() { (nothing("No breach was noted.")) }
             @else {
                 p { "The law or a policy required something else, and it happened all the same." }
                 table {
@@ -358,12 +379,12 @@ fn deadlines(account: &Account) -> Markup {
             h2 { "Deadlines" }
             @if deadlines.is_empty() { (nothing("No deadline has started.")) }
             @else {
-                p { "As on " (day_words(account.day)) ". Undecided: what is known of the dates does not tell." }
+                p { "As on " (day_words(account.day)) ". Undecided: what is known does not tell. Ran out: the time has passed, and the record holds nothing that used it; that nothing happened is not recorded." }
                 table {
                     thead { tr { th scope="col" { "Deadline" } th scope="col" { "Answer" } th scope="col" { "Due" } th scope="col" { "Started and met by" } } }
                     tbody {
                         @for deadline in deadlines {
-                            @let (class, answer) = answer_words(deadline.answer);
+                            @let (class, answer) = answer_words(deadline.answer, account.has_run_out(deadline));
                             tr {
                                 th scope="row" {
                                     (deadline.title) @if let Some(entity) = &deadline.entity { span class="about" { ", " (entity) } }
@@ -387,9 +408,10 @@ fn deadlines(account: &Account) -> Markup {
     }
 }
 
-const fn answer_words(answer: Answer) -> (&'static str, &'static str) {
+const fn answer_words(answer: Answer, has_run_out: bool) -> (&'static str, &'static str) {
     match answer {
         Answer::Met => ("good", "met"),
+        Answer::Missed if has_run_out => ("calm", "ran out"),
         Answer::Missed => ("wrong", "missed"),
         Answer::Running => ("calm", "running"),
         Answer::Paused => ("calm", "paused"),

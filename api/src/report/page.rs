@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::account::{Account, decider, recorder, source};
 use super::picture::{Picture, draw};
-use crate::narrative::{alternatives_words, is_note, payload_words};
+use crate::narrative::{DEFINITION_DIGEST, alternatives_words, is_note, payload_words};
 use crate::words::{scope_words, spoken, value_words};
 
 const STYLE: &str = include_str!("style.css");
@@ -237,31 +237,47 @@ pub(super) fn link_words(account: &Account, occurred: &Occurred) -> String {
     }
 }
 
+/// Letters of a value that shares its line with others.
+const SHORT: usize = 44;
+
 /// What the event says; of a corrected field both values.
 fn fields(account: &Account, entry: &HistoryEntry) -> Markup {
     let said = &entry.event.proposed;
-    if engine_types::ALL.contains(&said.event_type.as_str()) {
+    let is_own = said.event_type == engine_types::CASE_OPENED
+        || said.event_type == engine_types::DEADLINE_ADJUSTED
+        || !engine_types::ALL.contains(&said.event_type.as_str());
+    if !is_own {
         let words = payload_words(said, &account.entries);
         return html! { @if !words.is_empty() { div class="fields prose" { (words) } } };
     }
     let now = entry.reads_now.as_ref().unwrap_or(&said.data);
     let is_said = |value: &Value| !value.as_array().is_some_and(Vec::is_empty);
     let names = said.data.keys().chain(now.keys().filter(|name| !said.data.contains_key(*name)));
+    let told = names.filter(|name| *name != "occurred" && *name != DEFINITION_DIGEST);
+    let told: Vec<(&str, Option<&Value>, Option<&Value>)> = told
+        .map(|name| (name.as_str(), said.data.get(name), now.get(name)))
+        .filter(|(_, before, after)| before.or(*after).is_some_and(is_said))
+        .collect();
+    let length = |value: Option<&Value>| value.map_or(0, |value| value_words(value).chars().count());
+    let (short, long): (Vec<_>, Vec<_>) =
+        told.into_iter().partition(|(_, before, after)| before == after && length(*before) <= SHORT);
     html! {
         div class="fields" {
-            @for name in names.filter(|name| *name != "occurred") {
-                @let (before, after) = (said.data.get(name), now.get(name));
-                @if before.or(after).is_some_and(is_said) {
-                    div {
-                        span class="name" { (spoken(&name.replace('_', "-"))) ": " }
-                        @if before == after { @if let Some(value) = before { span class="prose" { (value_words(value)) } } }
-                        @else {
-                            @if let Some(value) = before { s { (value_words(value)) } " " }
-                            @if let Some(value) = after { strong { (value_words(value)) } }
-                        }
-                    }
-                }
+            @if !short.is_empty() {
+                div { @for (index, field) in short.iter().enumerate() { @if index > 0 { " · " } (field_words(*field)) } }
             }
+            @for field in long { div { (field_words(field)) } }
+        }
+    }
+}
+
+fn field_words((name, before, after): (&str, Option<&Value>, Option<&Value>)) -> Markup {
+    html! {
+        span class="name" { (spoken(&name.replace('_', "-"))) ": " }
+        @if before == after { @if let Some(value) = before { span class="prose" { (value_words(value)) } } }
+        @else {
+            @if let Some(value) = before { s { (value_words(value)) } " " }
+            @if let Some(value) = after { strong { (value_words(value)) } }
         }
     }
 }

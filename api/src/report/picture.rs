@@ -544,10 +544,8 @@ fn notes(course: &Course, still: &[&Lane]) -> Vec<String> {
          expected. Time is stretched where much happened."
             .to_owned(),
     ];
-    let mut titles: Vec<&str> = still.iter().map(|lane| lane.title.as_str()).collect();
-    titles.dedup();
-    titles.sort_unstable();
-    titles.dedup();
+    let whose = |lane: &Lane| lane.entity.as_ref().map(|id| format!(" of {id}")).unwrap_or_default();
+    let titles: Vec<String> = still.iter().map(|lane| format!("{}{}", lane.title, whose(lane))).collect();
     if !titles.is_empty() {
         let words = titles.join(", ");
         let words: String = if words.chars().count() > 150 {
