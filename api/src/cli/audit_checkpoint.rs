@@ -8,7 +8,6 @@ use clap::Args;
 use super::Globals;
 use super::answer::{Failure, Trouble};
 use super::audit::signer_of;
-use super::definition::unreadable;
 use super::folder;
 use super::page::Page;
 
@@ -70,10 +69,29 @@ pub(super) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
         std::fs::File::open(&beside)?.sync_all()?;
         std::fs::rename(&beside, path)
     };
-    write().map_err(|error: std::io::Error| match error.kind() {
-        std::io::ErrorKind::NotFound => {
-            Failure::NotFound(Trouble::new(format!("there is no folder for {}", path.display())))
-        }
-        _ => unreadable(path, &error),
+    write().map_err(|error: std::io::Error| {
+        // What was written so far helps nobody; the failure is what is told.
+        let _ = std::fs::remove_file(&beside);
+        unwritable(path, &error)
     })
+}
+
+/// Why a file was not written.
+fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
+    let place = path.display();
+    match error.kind() {
+        std::io::ErrorKind::NotFound => {
+            let trouble = Trouble::new(format!("there is no folder for {place}"));
+            Failure::NotFound(trouble.help("make the folder first, or name another with -o FILE"))
+        }
+        std::io::ErrorKind::IsADirectory => Failure::input(
+            format!("{place} is a folder, and no file can take its place"),
+            "name a file with -o FILE, in that folder or beside it",
+        ),
+        std::io::ErrorKind::PermissionDenied => {
+            let trouble = Trouble::new(format!("{place} may not be written: {error}"));
+            Failure::NotAllowed(trouble.help("name a file in a folder of your own with -o FILE"))
+        }
+        _ => Failure::Storage(Trouble::new(format!("{place} could not be written: {error}"))),
+    }
 }
