@@ -8,7 +8,7 @@ use maud::{Markup, html};
 use super::account::{Account, Counts};
 use super::page::{
     change_words, checkpoint_line, date_words, day_words, document, due_words, event_table, figure, head,
-    link, title,
+    lag_words, link, title,
 };
 use crate::narrative::{payload_words, target_of};
 use crate::words::{capitalised, count_of, fields_words, gap_words, scope_words, spoken, unstopped};
@@ -38,7 +38,7 @@ pub fn audit_page(account: &Account) -> String {
                 status.position
             ),
         ),
-        ("Deadlines as on", day_words(account.day)),
+        ("Deadlines as of", day_words(account.day)),
         ("Case id", status.case_id.to_string()),
     ];
     let body = html! {
@@ -341,11 +341,30 @@ fn changes(account: &Account, changes: &[Change], none: &str) -> Markup {
     }
 }
 
+/// How long after what happened it was recorded.
+fn lag_summary(account: &Account) -> Option<String> {
+    let mut lags: Vec<(i32, Version)> = account
+        .entries
+        .iter()
+        .filter_map(|entry| Some((account.lag_days(entry)?, entry.event.version)))
+        .collect();
+    lags.sort_unstable();
+    let (longest, version) = lags.last()?;
+    Some(format!(
+        "{} at least a day after the last day on which it can have happened: half of these within {}, the longest, no. \
+         {version}, {} later.",
+        capitalised(&count_of(lags.len(), "event was recorded", "events were recorded")),
+        lag_words(lags[lags.len() / 2].0).replace("over ", "about "),
+        lag_words(*longest)
+    ))
+}
+
 fn late(account: &Account) -> Markup {
     html! {
         section id="late" {
             h2 { "Recorded late" }
-            @if account.late.is_empty() { (nothing("Everything was recorded in the order in which it happened, as far as dates tell.")) }
+            @if let Some(words) = lag_summary(account) { p { (words) } }
+            @if account.late.is_empty() { (nothing("No fact came into the record after one that happened later, as far as dates tell.")) }
             @else {
                 p { "These facts came into the record after facts that happened later. Until then the record said something else of the day on which they happened." }
                 table {
@@ -359,7 +378,7 @@ fn late(account: &Account) -> Markup {
                                 td data-label="Recorded" {
                                     @if let Some(entry) = entry {
                                         (entry.event.recorded_at.strftime("%Y-%m-%d"))
-                                        @if let Some(days) = account.lag_days(entry) { div class="by" { (count_of(usize::try_from(days).unwrap_or(0), "day", "days")) " later" } }
+                                        @if let Some(days) = account.lag_days(entry) { div class="by" { (lag_words(days)) " later" } }
                                     }
                                 }
                                 td { (changes(account, &fact.changed, "Nothing.")) }
@@ -379,7 +398,7 @@ fn deadlines(account: &Account) -> Markup {
             h2 { "Deadlines" }
             @if deadlines.is_empty() { (nothing("No deadline has started.")) }
             @else {
-                p { "As on " (day_words(account.day)) ". Undecided: what is known does not tell. Ran out: the time has passed, and the record holds nothing that used it; that nothing happened is not recorded." }
+                p { "As of " (day_words(account.day)) ". Undecided: what is known does not tell. Ran out: the time has passed, and the record holds nothing that used it; that nothing happened is not recorded." }
                 table {
                     thead { tr { th scope="col" { "Deadline" } th scope="col" { "Answer" } th scope="col" { "Due" } th scope="col" { "Started and met by" } } }
                     tbody {

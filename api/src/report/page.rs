@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::account::{Account, decider, recorder, source};
 use super::picture::{Picture, draw};
 use crate::narrative::{DEFINITION_DIGEST, alternatives_words, is_note, payload_words};
-use crate::words::{scope_words, spoken, value_words};
+use crate::words::{count_of, scope_words, spoken, value_words};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -108,7 +108,7 @@ pub(super) fn event_table(account: &Account, has_recording: bool) -> Markup {
     let common = account.common_source();
     html! {
         @if let Some(source) = &common {
-            p { "Source, where nothing else is said: " (source) "." }
+            p class="before" { "Source, where nothing else is said: " (source) "." }
         }
         table class="events" {
             thead { tr { th scope="col" class="number" { "No." } th scope="col" { "When" } th scope="col" { "What" } } }
@@ -293,9 +293,7 @@ pub(super) fn provenance(
     let mut parts = Vec::new();
     parts.extend(decider(said).map(|decider| format!("Decided by {decider}")));
     let recorded = if has_recording {
-        let lag = account.lag_days(entry).map(|days| {
-            format!(", {} later", crate::words::count_of(usize::try_from(days).unwrap_or(0), "day", "days"))
-        });
+        let lag = account.lag_days(entry).map(|days| format!(", {} later,", lag_words(days)));
         let at = entry.event.recorded_at.strftime("%Y-%m-%d %H:%M UTC");
         format!("Recorded {at}{} by {}", lag.unwrap_or_default(), recorder(said))
     } else {
@@ -309,6 +307,16 @@ pub(super) fn provenance(
             .map(|source| format!("Source: {source}")),
     );
     parts.join(". ") + "."
+}
+
+/// A number of days as people say it: `12 days`, `over 4 months`, `over 5 years`.
+pub(super) fn lag_words(days: i32) -> String {
+    let of = |count: i32, one: &str, many: &str| count_of(usize::try_from(count).unwrap_or(0), one, many);
+    match days {
+        ..90 => of(days, "day", "days"),
+        90..730 => format!("over {}", of((days - 1) / 31, "month", "months")),
+        _ => format!("over {}", of((days - 1) / 366, "year", "years")),
+    }
 }
 
 fn asserted(said: &ProposedEvent) -> Option<String> {
@@ -366,6 +374,13 @@ mod tests {
     #[track_caller]
     fn check(text: &str, css: &str) {
         assert_eq!(css_text(text), css);
+    }
+
+    #[test]
+    fn a_lag_is_told_in_the_unit_that_people_use() {
+        assert_eq!(lag_words(1), "1 day");
+        assert_eq!(lag_words(100), "over 3 months");
+        assert_eq!(lag_words(2_003), "over 5 years");
     }
 
     #[test]
