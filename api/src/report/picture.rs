@@ -22,6 +22,8 @@ const BAR: f64 = 28.0;
 const HEADING: f64 = 24.0;
 const MARK: f64 = 9.0;
 const MARK_ROW: f64 = 21.0;
+/// With fewer lanes that moved, those that did not are drawn too.
+const LANES_MIN: usize = 4;
 /// A letter of a label, on average.
 const LETTER: f64 = 5.7;
 const LABEL_LINE: f64 = 12.0;
@@ -62,8 +64,7 @@ pub fn picture(of: Picture<'_>) -> String {
 /// Draws a case into a page.
 pub(super) fn draw(of: Picture<'_>) -> Markup {
     let course = of.course;
-    let (moved, still): (Vec<&Lane>, Vec<&Lane>) =
-        course.lanes.iter().partition(|lane| has_moved(lane, course));
+    let (moved, still) = lanes_of(course);
     let chains: Vec<Vec<Link>> = moved.iter().map(|lane| chain(lane)).collect();
     let bounds: Vec<_> = course.events.iter().map(|event| event.bounds).collect();
     let placed = place(&bounds, &chains, PLOT_WIDTH);
@@ -87,6 +88,7 @@ pub(super) fn draw(of: Picture<'_>) -> Markup {
             (patterns())
             rect width=(n(width)) height=(n(height)) fill="#ffffff" {}
             (axis(&placed, HEAD + lanes_height))
+            (breach_lines(course, &placed, HEAD + lanes_height))
             @for row in &rows {
                 @let at = top;
                 @match row {
@@ -98,7 +100,6 @@ pub(super) fn draw(of: Picture<'_>) -> Markup {
                 }
                 @let () = top += row.height();
             }
-            (breach_lines(course, &placed, HEAD + lanes_height))
             text x="8" y=(n(strip + 14.0)) font-weight="600" { "Events" }
             text x="8" y=(n(strip + 29.0)) font-size="10.5" fill=(FAINT) { "numbered as recorded" }
             line x1="8" y1=(n(strip - 5.0)) x2=(n(LEFT + placed.end)) y2=(n(strip - 5.0)) stroke=(RULE) {}
@@ -109,6 +110,13 @@ pub(super) fn draw(of: Picture<'_>) -> Markup {
             }
         }
     }
+}
+
+/// The lanes that are drawn, and those that are only named: the latter where there is enough to see without them.
+fn lanes_of(course: &Course) -> (Vec<&Lane>, Vec<&Lane>) {
+    let (moved, still): (Vec<&Lane>, Vec<&Lane>) =
+        course.lanes.iter().partition(|lane| has_moved(lane, course));
+    if moved.len() < LANES_MIN { (course.lanes.iter().collect(), Vec::new()) } else { (moved, still) }
 }
 
 /// Whether anything ever happened in a lane beyond its beginning together with its owner.
@@ -363,12 +371,13 @@ fn named_months(months: &[(f64, f64, u8)]) -> Vec<(f64, u8)> {
 const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
-/// A line through everything where the law was broken.
+/// A line behind everything where the law was broken, and a mark at its head.
 fn breach_lines(course: &Course, placed: &Placement, bottom: f64) -> Markup {
     html! {
         @for (index, _) in course.events.iter().enumerate().filter(|(_, event)| event.is_breach) {
             @let x = n(LEFT + placed.events[index]);
-            line x1=(x) y1=(n(HEAD)) x2=(x) y2=(n(bottom)) stroke=(WRONG) stroke-dasharray="2 3" {}
+            line x1=(x) y1=(n(HEAD)) x2=(x) y2=(n(bottom)) stroke=(WRONG) {}
+            path d=(triangle(LEFT + placed.events[index], HEAD - 1.0)) fill=(WRONG) {}
         }
     }
 }
@@ -433,12 +442,12 @@ fn draw_mark(of: Picture<'_>, mark: &Mark<'_>, y: f64) -> Markup {
                 circle cx=(n(LEFT + was)) cy=(n(y)) r="5" fill="#ffffff" stroke=(FAINT) {}
                 line x1=(n(LEFT + was - 7.0)) y1=(n(y + 4.0)) x2=(n(LEFT + was + 7.0)) y2=(n(y - 4.0)) stroke=(WRONG) stroke-width="1.4" {}
             }
+            // Behind the mark: the number of an event that still counts stays readable.
+            @if event.is_corrected && !event.is_annulled { (strike(x, y, MARK + 5.0)) }
             circle cx=(n(x)) cy=(n(y)) r=(n(MARK - 0.5)) fill=(fill) stroke=(ring) stroke-width="1.2"
                 stroke-dasharray=[event.is_gap.then_some("3 2")] {}
             text x=(n(x)) y=(n(y + 3.2)) font-size="9" text-anchor="middle" fill=(ink) { (event.version) }
-            @if event.is_corrected || event.is_annulled {
-                line x1=(n(x - MARK - 1.0)) y1=(n(y + 3.5)) x2=(n(x + MARK + 1.0)) y2=(n(y - 3.5)) stroke=(WRONG) stroke-width="1.4" {}
-            }
+            @if event.is_annulled { (strike(x, y, MARK + 1.0)) }
             @if event.is_breach { path d=(triangle(x + 7.0, y - 10.0)) fill=(WRONG) {} }
         }
     };
@@ -446,6 +455,14 @@ fn draw_mark(of: Picture<'_>, mark: &Mark<'_>, y: f64) -> Markup {
         html! { a href={ "#event-" (event.version) } { (drawn) } }
     } else {
         drawn
+    }
+}
+
+/// A line across a mark.
+fn strike(x: f64, y: f64, reach: f64) -> Markup {
+    let rise = reach * 0.45;
+    html! {
+        line x1=(n(x - reach)) y1=(n(y + rise)) x2=(n(x + reach)) y2=(n(y - rise)) stroke=(WRONG) stroke-width="1.5" {}
     }
 }
 
@@ -522,13 +539,13 @@ fn draw_legend(signs: &[(Sign, &str)], y: f64) -> Markup {
                     Sign::Vague => ("#eef3f8", "#7f93a8"),
                     Sign::Gap => ("#fdf4e3", GAP),
                     Sign::Breach | Sign::Override => ("#fbe9e7", WRONG),
-                    Sign::Struck | Sign::Annulled => ("#ffffff", FAINT),
+                    Sign::Struck => (FINAL, FINAL),
+                    Sign::Annulled => ("#ffffff", FAINT),
                 };
+                @if *sign == Sign::Struck { (strike(at, y, 10.0)) }
                 circle cx=(n(at)) cy=(n(y)) r="6" fill=(fill) stroke=(ring) stroke-width="1.2"
                     stroke-dasharray=[(*sign == Sign::Gap).then_some("3 2")] {}
-                @if matches!(sign, Sign::Struck | Sign::Annulled) {
-                    line x1=(n(at - 8.0)) y1=(n(y + 3.0)) x2=(n(at + 8.0)) y2=(n(y - 3.0)) stroke=(WRONG) stroke-width="1.4" {}
-                }
+                @if *sign == Sign::Annulled { (strike(at, y, 8.0)) }
                 @if *sign == Sign::Breach { path d=(triangle(at + 6.0, y - 7.0)) fill=(WRONG) {} }
                 text x=(n(at + 12.0)) y=(n(y + 3.6)) { (words) }
                 @let () = x += 34.0 + words.chars().count() as f64 * 5.4;
