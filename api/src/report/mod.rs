@@ -7,6 +7,7 @@ pub mod account;
 pub mod audit_document;
 pub mod audit_page;
 pub mod chronology;
+mod marks;
 mod page;
 pub mod picture;
 mod placement;
