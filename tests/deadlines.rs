@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use casebook_engine::case::deadline::Answer;
 use casebook_engine::case::event::{ProposedEvent, Recorder};
 use casebook_engine::case::occurred::{Day, Occurred};
 use casebook_engine::case::reading::{Cut, Recorded};
@@ -58,7 +57,11 @@ struct Register {
 
 impl Register {
     fn new() -> Self {
-        let mut files = vec![SourceFile { name: "timed.yaml".into(), text: TEXT.into() }];
+        Self::of(TEXT)
+    }
+
+    fn of(text: &str) -> Self {
+        let mut files = vec![SourceFile { name: "timed.yaml".into(), text: text.into() }];
         files.extend(casebook_engine::workflows::calendar("calendars/england-and-wales.yaml"));
         let definition = compile(&files).unwrap_or_else(|problems| panic!("{}", problems[0].snippet));
         let engine = Engine::open(Arc::new(MemoryStore::default()), vec![definition]).unwrap();
@@ -133,10 +136,11 @@ fn event(name: &str, on: &str, data: &[(&str, &str)]) -> ProposedEvent {
     let role = data.iter().find(|(field, _)| *field == "by").map_or("clerk", |(_, role)| role);
     let mut event = ProposedEvent::new(name, Recorder { id: format!("{role}-1"), role: role.into() });
     event.occurred = Some(Occurred::parse(on).unwrap());
-    if !matches!(name, "case-opened" | "report-issued") {
-        event.scope.insert("person".into(), "P1".into());
+    if !matches!(name, "case-opened" | "report-issued" | "time-set") {
+        let person = data.iter().find(|(field, _)| *field == "person").map_or("P1", |(_, person)| person);
+        event.scope.insert("person".into(), person.into());
     }
-    for (field, value) in data.iter().filter(|(field, _)| *field != "by") {
+    for (field, value) in data.iter().filter(|(field, _)| !matches!(*field, "by" | "person")) {
         event.data.insert((*field).into(), (*value).into());
     }
     event
@@ -301,15 +305,126 @@ fn the_list_over_all_cases_stays_right_while_time_passes_without_any_event() {
 }
 
 #[test]
-fn what_is_vague_is_listed_as_undecided_once_it_may_be_late() {
-    let register = Register::with_a_notice("R/1");
-    register.record("R/1", "notice-served", "2021-05", &[]).unwrap();
+fn what_is_vague_is_listed_as_undecided_once_it_may_be_late_and_never_forgotten() {
+    let list = |served: &str, day: &str| {
+        let register = Register::new();
+        register.open("R/1", "2021-05-03");
+        register.record("R/1", "person-named", "2021-05-03", &[]).unwrap();
+        register.record("R/1", "notice-served", served, &[]).unwrap();
+        register.listed(DeadlineFilter { overdue: true, ..DeadlineFilter::default() }, day)
+    };
+    assert_eq!(list("2021-05", "2021-05-14"), Vec::<String>::new());
+    assert_eq!(
+        list("2021-05", "2021-06-02"),
+        ["R/1 answer indeterminate 2021-06-15", "R/1 appeal indeterminate 2021-06-28"]
+    );
+    assert_eq!(list("2021-05", "2021-06-16")[0], "R/1 answer missed 2021-06-15");
+    // Only the last day on which it can be due is known.
+    assert_eq!(list("../2021-05-10", "2021-05-25")[0], "R/1 answer missed 2021-05-24");
+    // Nothing is known: it may be late, and comes last.
+    assert_eq!(
+        list("2021-05-10~", "2021-05-25"),
+        ["R/1 answer indeterminate ?", "R/1 appeal indeterminate ?"]
+    );
+}
+
+#[test]
+fn years_after_the_last_event_the_round_that_runs_is_listed_without_any_filter() {
+    let register = Register::new();
+    register.open("R/1", "2021-05-06");
+    let all = register.listed(DeadlineFilter::default(), "2041-01-01");
+    assert_eq!(all.last().unwrap(), "R/1 report running 2041-05-05");
+    assert_eq!(all.len(), 39);
+    // What was listed for a far day changes nothing for a nearer one.
+    assert_eq!(register.listed(DeadlineFilter::default(), "2022-05-06").len(), 2);
+    register.record("R/1", "report-issued", "2022-05-01", &[]).unwrap();
+    assert_eq!(register.listed(DeadlineFilter::default(), "2022-05-06"), ["R/1 report running 2022-11-05"]);
+}
+
+const LOST: &str = r#"
+workflow: timed
+version: 1
+language: casebook/1
+roles: { clerk: {} }
+entities: { person: { introduced-by: person-named } }
+events:
+  person-named: { scope: person }
+  person-left: { scope: person }
+  time-set: {}
+  answer-received: { scope: person }
+  right-lost: { scope: person }
+deadlines:
+  answer: { per: person, starts: person-named, due: { length: 10 days }, met-by: answer-received, void-by: person-left, missed: breach }
+  appeal:
+    per: person
+    starts: time-set
+    due: { length: 28 days }
+    met-by: answer-received
+    void-by: right-lost
+    adjust: { by: clerk, kinds: extended }
+    missed: { event: right-lost }
+"#;
+
+#[test]
+fn a_miss_is_noted_although_the_duty_has_fallen_away_since() {
+    let register = Register::of(LOST);
+    register.open("R/1", "2021-05-03");
+    register.record("R/1", "person-named", "2021-05-03", &[]).unwrap();
+    register.record("R/1", "person-left", "2021-06-01", &[]).unwrap();
+    let overdue = DeadlineFilter { overdue: true, ..DeadlineFilter::default() };
+    assert_eq!(register.listed(overdue, "2021-07-01"), Vec::<String>::new());
+    let to_note = || register.runtime.block_on(register.engine.cases_to_note()).unwrap();
+    assert_eq!(to_note().into_iter().collect::<Vec<_>>(), ["R/1"]);
+    assert_eq!(types(&register.note_missed("R/1").unwrap()), ["breach-noted"]);
+    assert!(register.note_missed("R/1").is_none());
+}
+
+#[test]
+fn one_start_can_lose_the_rights_of_several_people_one_after_the_other() {
+    let register = Register::of(LOST);
+    register.open("R/1", "2021-05-03");
+    for person in ["P1", "P2"] {
+        register.record("R/1", "person-named", "2021-05-03", &[("person", person)]).unwrap();
+        register.record("R/1", "answer-received", "2021-05-04", &[("person", person)]).unwrap();
+    }
+    register.record("R/1", "time-set", "2021-05-10", &[]).unwrap();
+    let longer = [
+        ("person", "P2"),
+        ("deadline", "appeal"),
+        ("kind", "extended"),
+        ("until", "9000-01-01"),
+        ("reason", "illness"),
+    ];
+    let adjusted = register.record("R/1", "deadline-adjusted", "2021-05-20", &longer).unwrap();
+    let noted = register.note_missed("R/1").unwrap();
+    assert_eq!(noted.events[0].proposed.scope["person"], "P1");
+    assert_eq!(noted.events.len(), 1);
     let key = CaseKey::Reference("R/1".into());
-    let state = register.runtime.block_on(register.engine.case(&key)).unwrap();
-    let today = Day::parse("2021-06-03").unwrap();
-    let answers: Vec<Answer> = casebook_engine::case::deadline::rounds(&state, today)
-        .iter()
-        .map(|round| round.answer(today).0)
-        .collect();
-    assert!(answers.contains(&Answer::Missed) || answers.contains(&Answer::Indeterminate));
+    let by = Recorder { id: "clerk-1".into(), role: "clerk".into() };
+    let annul = register.engine.annul(&key, adjusted.version, "another case", by, RecordOptions::default());
+    register.runtime.block_on(annul).unwrap();
+    let noted = register.note_missed("R/1").unwrap();
+    assert_eq!(noted.events[0].proposed.scope["person"], "P2");
+    assert!(register.note_missed("R/1").is_none());
+}
+
+#[test]
+fn an_adjustment_that_cannot_be_counted_is_not_taken() {
+    let register = Register::of(LOST);
+    register.open("R/1", "2021-05-03");
+    register.record("R/1", "person-named", "2021-05-03", &[]).unwrap();
+    register.record("R/1", "time-set", "2021-05-10", &[]).unwrap();
+    let adjust = |data: &[(&str, &str)]| {
+        let data = [&[("deadline", "appeal"), ("reason", "illness")][..], data].concat();
+        match register.record("R/1", "deadline-adjusted", "2021-05-20", &data) {
+            Err(RecordError::Invalid(invalid)) => {
+                format!("{invalid} {}", invalid.help.clone().unwrap_or_default())
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    let told = adjust(&[("kind", "extended"), ("length", "5 working-days")]);
+    assert!(told.contains("counted without a calendar"), "{told}");
+    let told = adjust(&[("kind", "left-out"), ("from", "2021-05-20"), ("until", "2021-05-12")]);
+    assert!(told.contains("write a later day"), "{told}");
 }

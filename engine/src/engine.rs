@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 
 use crate::case::adoption::adopted_by;
 use crate::case::candidate::is_to_come;
+use crate::case::deadline::Answer;
 use crate::case::deadline_reading::deadlines;
 use crate::case::decide::{CaseName, Decision, NotDecided, Supply, Terms, decide, decide_missed};
 use crate::case::effective::target_of;
@@ -679,6 +680,21 @@ impl Engine {
             engine.inner.deadline_list.find(&engine, &filter, &day, latest)
         });
         Ok(found.await?)
+    }
+
+    /// Cases that have missed a deadline for certain, whether or not anybody can still do something about it: what
+    /// [`note_missed`](Self::note_missed) is for.
+    ///
+    /// # Errors
+    /// See [`QueryError`].
+    pub async fn cases_to_note(&self) -> Result<BTreeSet<String>, QueryError> {
+        let overdue = DeadlineFilter { overdue: true, within: None, limit: usize::MAX };
+        let found = self.deadlines(overdue).await?.into_iter();
+        let missed = found.filter(|deadline| deadline.answer == Answer::Missed);
+        let mut references: BTreeSet<String> = missed.map(|deadline| deadline.reference).collect();
+        let engine = self.clone();
+        references.extend(blocking(move || DeadlineList::missed_for_good(&engine)).await?);
+        Ok(references)
     }
 
     /// Cases with a deadline that is missed, or may be, and that pass the filter, in order of reference.

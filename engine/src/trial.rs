@@ -8,14 +8,17 @@
 //! or, where the draft maps the states of the case's version, those states mapped. Memory is bounded by the cases that are
 //! in hand at once, whatever the store holds.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::case::adoption::{Obstacles, as_adopted, obstacles_between};
+use crate::case::deadline::{Answer, rounds};
+use crate::case::deadline_reading::DueReading;
 use crate::case::event::{CaseId, Position, Version};
 use crate::case::explain::explain;
 use crate::case::footing::{Judged, reasons};
@@ -25,7 +28,9 @@ use crate::case::refusal::LosesFooting;
 use crate::case::state::CaseState;
 use crate::case::telling;
 use crate::definition::Definition;
+use crate::definition::condition::EntityId;
 use crate::engine::{Engine, PAGE_EVENTS};
+use crate::machine;
 use crate::store::{CaseKey, ReadError, decode};
 use crate::verify::Progress;
 
@@ -35,6 +40,9 @@ pub const CASES_AT_ONCE: usize = 256;
 /// Workflows named where no case uses the one asked for.
 const OTHERS_MAX: usize = 20;
 
+/// Cases named as examples of a change.
+const EXAMPLES_MAX: usize = 5;
+
 /// Which cases to try a draft on.
 #[derive(Debug, Clone, Default)]
 pub struct Asked {
@@ -42,6 +50,8 @@ pub struct Asked {
     pub workflow: Option<String>,
     /// These cases only; all of the workflow where empty.
     pub cases: Vec<CaseKey>,
+    /// The instant for which deadlines are answered; that of the trial where absent.
+    pub at: Option<Timestamp>,
 }
 
 /// What a draft would do to a case, in one word.
@@ -81,6 +91,8 @@ pub struct CaseTrial {
     pub breaches_come: Vec<TriedBreach>,
     /// Breaches that the present definition sees and the draft does not.
     pub breaches_go: Vec<TriedBreach>,
+    /// Deadlines of which something else can be said under the draft.
+    pub deadlines: Vec<TriedDeadline>,
     /// Whether `definition-migrated` to the draft would be accepted.
     pub adoption: AdoptionTrial,
 }
@@ -123,6 +135,50 @@ pub struct TriedBreach {
     pub message: String,
 }
 
+/// A round of a deadline that reads differently under a draft.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TriedDeadline {
+    /// The deadline's name.
+    pub deadline: String,
+    /// Whose it is; `None` for the case.
+    pub entity: Option<String>,
+    /// Which start of it, or which round of a repeating one, from 1.
+    pub round: u32,
+    /// What is said of it now; `None`: there is no such round.
+    pub before: Option<DeadlineAnswer>,
+    /// What would be said of it under the draft; `None`: there would be no such round.
+    pub after: Option<DeadlineAnswer>,
+}
+
+/// What is said of a round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct DeadlineAnswer {
+    /// In one word.
+    pub answer: Answer,
+    /// When it is due.
+    pub due: DueReading,
+}
+
+/// How many cases a change concerns, and some of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct CasesOf {
+    /// How many.
+    pub cases: u64,
+    /// References of the first, at most 5.
+    pub examples: Vec<String>,
+}
+
+/// What a draft would do to the deadlines of all cases looked at.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct DeadlineChanges {
+    /// Cases with a deadline that is missed under the draft and is not now.
+    pub newly_missed: CasesOf,
+    /// Cases with a deadline that is missed now and is not under the draft.
+    pub no_longer_missed: CasesOf,
+    /// Cases with a deadline that is due on another day.
+    pub due_on_another_day: CasesOf,
+}
+
 /// What a draft would do to all cases looked at.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct TrialSummary {
@@ -138,6 +194,8 @@ pub struct TrialSummary {
     pub refused: u64,
     /// Cases that could adopt the draft.
     pub could_adopt: u64,
+    /// Cases with deadlines that read differently, by what is different.
+    pub deadlines: DeadlineChanges,
     /// Workflows of the cases passed over, at most 20.
     pub others: Vec<String>,
 }
@@ -173,8 +231,9 @@ pub fn trial(
     progress: &dyn Fn(Progress),
 ) -> Result<TrialSummary, TrialError> {
     let workflow = asked.workflow.as_deref().unwrap_or(&draft.name);
-    let mut run =
-        Run { engine, draft, tell, summary: TrialSummary { draft: draft.pin(), ..TrialSummary::default() } };
+    let now = asked.at.unwrap_or_else(machine::now);
+    let summary = TrialSummary { draft: draft.pin(), ..TrialSummary::default() };
+    let mut run = Run { engine, draft, now, tell, summary };
     if !asked.cases.is_empty() {
         let cases = ids_of(engine, &asked.cases)?;
         let total = cases.len() as u64;
@@ -231,6 +290,7 @@ fn ids_of(engine: &Engine, cases: &[CaseKey]) -> Result<Vec<CaseId>, TrialError>
 struct Run<'a> {
     engine: &'a Engine,
     draft: &'a Arc<Definition>,
+    now: Timestamp,
     tell: &'a mut dyn FnMut(CaseTrial) -> bool,
     summary: TrialSummary,
 }
@@ -239,13 +299,13 @@ impl Run<'_> {
     /// Tries some cases on all cores, and tells of them in their order.
     fn try_cases(&mut self, cases: &[CaseId]) -> Result<(), TrialError> {
         let next = AtomicUsize::new(0);
-        let (engine, draft) = (self.engine, self.draft);
+        let (engine, draft, now) = (self.engine, self.draft, self.now);
         let work = || {
             let mut done = Vec::new();
             loop {
                 let index = next.fetch_add(1, Ordering::Relaxed);
                 let Some(case) = cases.get(index) else { return done };
-                done.push((index, engine.replay(*case).map(|loaded| try_case(&loaded.state, draft))));
+                done.push((index, engine.replay(*case).map(|loaded| try_case(&loaded.state, draft, now))));
             }
         };
         let cores = thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
@@ -267,6 +327,7 @@ impl Run<'_> {
                 Outcome::Refused => self.summary.refused += 1,
             }
             self.summary.could_adopt += u64::from(case.adoption.accepted);
+            self.summary.deadlines.count(&case);
             if !(self.tell)(case) {
                 return Err(TrialError::Stopped);
             }
@@ -275,9 +336,9 @@ impl Run<'_> {
     }
 }
 
-/// What a draft would do to a case: pure.
+/// What a draft would do to a case: pure. Deadlines are answered for an instant.
 #[must_use]
-pub fn try_case(before: &CaseState, draft: &Arc<Definition>) -> CaseTrial {
+pub fn try_case(before: &CaseState, draft: &Arc<Definition>, now: Timestamp) -> CaseTrial {
     let old = before.definition();
     let opening = before.log().first();
     let mut tried = CaseTrial {
@@ -292,6 +353,7 @@ pub fn try_case(before: &CaseState, draft: &Arc<Definition>) -> CaseTrial {
         states: Vec::new(),
         breaches_come: Vec::new(),
         breaches_go: Vec::new(),
+        deadlines: Vec::new(),
         adoption: AdoptionTrial { accepted: false, by_mapping: false, why_not: not_adoptable(old, draft) },
     };
     if old.digest == draft.digest {
@@ -306,6 +368,7 @@ pub fn try_case(before: &CaseState, draft: &Arc<Definition>) -> CaseTrial {
         compare(before, &after, &mut tried)
     };
     tried.states = telling::changes((old, before.status()), (draft, after.status()));
+    tried.deadlines = deadlines_that_differ(before, &after, now);
     if !obstacles.is_empty() && tried.adoption.why_not.is_none() {
         tried.adoption.why_not = Some(obstacles.in_words());
     }
@@ -316,7 +379,8 @@ pub fn try_case(before: &CaseState, draft: &Arc<Definition>) -> CaseTrial {
     let is_same = tried.accepted.is_empty()
         && tried.states.is_empty()
         && tried.breaches_come.is_empty()
-        && tried.breaches_go.is_empty();
+        && tried.breaches_go.is_empty()
+        && tried.deadlines.is_empty();
     tried.outcome = match (is_refused, is_same) {
         (true, _) => Outcome::Refused,
         (false, true) => Outcome::Unchanged,
@@ -339,6 +403,75 @@ fn not_adoptable(old: &Definition, draft: &Definition) -> Option<String> {
     } else {
         None
     }
+}
+
+impl TriedDeadline {
+    /// Whether it is missed under the draft and is not now.
+    #[must_use]
+    pub fn is_newly_missed(&self) -> bool {
+        let is_missed = |said: Option<DeadlineAnswer>| said.is_some_and(|said| said.answer == Answer::Missed);
+        is_missed(self.after) && !is_missed(self.before)
+    }
+
+    /// Whether it is missed now and is not under the draft.
+    #[must_use]
+    pub fn is_no_longer_missed(&self) -> bool {
+        Self { before: self.after, after: self.before, ..self.clone() }.is_newly_missed()
+    }
+
+    /// Whether it is due on another day.
+    #[must_use]
+    pub fn is_due_on_another_day(&self) -> bool {
+        self.before.zip(self.after).is_some_and(|(before, after)| before.due != after.due)
+    }
+}
+
+impl DeadlineChanges {
+    fn count(&mut self, case: &CaseTrial) {
+        let mut count = |of: &mut CasesOf, is_meant: fn(&TriedDeadline) -> bool| {
+            if case.deadlines.iter().any(is_meant) {
+                of.cases += 1;
+                if of.examples.len() < EXAMPLES_MAX {
+                    of.examples.push(case.case.clone());
+                }
+            }
+        };
+        count(&mut self.newly_missed, TriedDeadline::is_newly_missed);
+        count(&mut self.no_longer_missed, TriedDeadline::is_no_longer_missed);
+        count(&mut self.due_on_another_day, TriedDeadline::is_due_on_another_day);
+    }
+}
+
+/// A round: its deadline, the entity whose it is, which start of it, and which round from there.
+type RoundName = (String, Option<String>, u32, u32);
+
+/// The rounds of which not the same is said under both definitions.
+fn deadlines_that_differ(before: &CaseState, after: &CaseState, now: Timestamp) -> Vec<TriedDeadline> {
+    let (mut old, mut new) = (said_of_deadlines(before, now), said_of_deadlines(after, now));
+    old.retain(|name, said| new.get(name) != Some(said) || new.remove(name).is_none());
+    let names: BTreeSet<RoundName> = old.keys().chain(new.keys()).cloned().collect();
+    let differing = names.into_iter().map(|name| {
+        let (before, after) = (old.get(&name).copied(), new.get(&name).copied());
+        let (deadline, entity, start, round) = name;
+        TriedDeadline { deadline, entity, round: start + round - 1, before, after }
+    });
+    differing.collect()
+}
+
+fn said_of_deadlines(state: &CaseState, now: Timestamp) -> BTreeMap<RoundName, DeadlineAnswer> {
+    let definition = state.definition();
+    if definition.deadlines.is_empty() {
+        return BTreeMap::new();
+    }
+    let today = definition.day_of(now);
+    let said = rounds(state, today).into_iter().map(|round| {
+        let name = definition.deadlines[round.clock.deadline.index()].name.clone();
+        let entity = state.status().entity(round.clock.entity);
+        let entity = (round.clock.entity != EntityId::CASE).then(|| entity.id.to_string());
+        let said = DeadlineAnswer { answer: round.answer(today).0, due: DueReading::of(&round) };
+        ((name, entity, round.clock.number, round.number), said)
+    });
+    said.collect()
 }
 
 /// The history under both definitions, judged once each.

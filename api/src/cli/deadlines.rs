@@ -213,14 +213,7 @@ async fn note_missed(
     let by = folder::acting(globals)?;
     let references = match &args.reference {
         Some(reference) => vec![reference.clone()],
-        None => {
-            let filter = DeadlineFilter { overdue: true, within: None, limit: usize::MAX };
-            let found = engine.deadlines(filter).await?.into_iter();
-            let missed = found.filter(|deadline| deadline.answer == Answer::Missed);
-            let references: std::collections::BTreeSet<String> =
-                missed.map(|deadline| deadline.reference).collect();
-            references.into_iter().collect()
-        }
+        None => engine.cases_to_note().await?.into_iter().collect(),
     };
     let mut noted = 0;
     for reference in references {

@@ -4,9 +4,13 @@ use std::ops::AddAssign;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 
+use casebook_engine::case::deadline::due_words;
+use casebook_engine::case::occurred::Occurred;
 use casebook_engine::definition::Definition;
 use casebook_engine::engine::Engine;
-use casebook_engine::trial::{self, Asked, CaseTrial, Outcome, TrialError, TrialSummary};
+use casebook_engine::trial::{
+    self, Asked, CaseTrial, DeadlineAnswer, Outcome, TrialError, TrialSummary, TriedDeadline,
+};
 use clap::Args;
 
 use super::Globals;
@@ -53,6 +57,7 @@ pub(super) fn run(args: &TrialArgs, globals: &Globals, page: &mut Page) -> Resul
     let asked = Asked {
         workflow: args.workflow.clone(),
         cases: args.references.iter().map(|reference| folder::key(reference)).collect(),
+        at: None,
     };
     let mut told = Told { limit: args.limit, cases: Vec::new(), more: 0 };
     let summary = hear(engine, &draft, &asked, &mut told, page)?;
@@ -164,7 +169,23 @@ fn tell_summary(summary: &TrialSummary, page: &mut Page) -> Result<(), Failure> 
         row("could adopt it", summary.could_adopt),
     ];
     page.line(&strong(&format!("Trial of {}: nothing was written", summary.draft)))?;
-    page.table(&head, rows)
+    page.table(&head, rows)?;
+    let deadlines = &summary.deadlines;
+    let changes = [
+        ("newly missed", &deadlines.newly_missed),
+        ("no longer missed", &deadlines.no_longer_missed),
+        ("due on another day", &deadlines.due_on_another_day),
+    ];
+    let rows: Vec<Vec<String>> = changes
+        .iter()
+        .filter(|(_, of)| of.cases > 0)
+        .map(|(what, of)| vec![(*what).to_owned(), of.cases.to_string(), of.examples.join(", ")])
+        .collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    page.gap()?;
+    page.table(&["deadlines", "cases", "for example"], rows)
 }
 
 fn tell_case(case: &CaseTrial, draft: &Arc<Definition>, page: &mut Page) -> Result<(), Failure> {
@@ -193,11 +214,34 @@ fn tell_case(case: &CaseTrial, draft: &Arc<Definition>, page: &mut Page) -> Resu
     };
     tell_lines(&warn("breach comes"), case.breaches_come.iter().map(breach), page)?;
     tell_lines("breach goes", case.breaches_go.iter().map(breach), page)?;
+    let deadlines = case.deadlines.iter().map(deadline_words);
+    tell_lines("deadline", deadlines, page)?;
     match &case.adoption.why_not {
         None if case.adoption.by_mapping => page.item(2, "adoption:", "would be accepted, its states mapped"),
         None => page.item(2, "adoption:", "would be accepted"),
         Some(why) => page.item(2, "adoption:", &format!("would be refused: {why}")),
     }
+}
+
+/// `first-report of P1: running, due on 1 May 2021; under the draft missed, due on 1 April 2021`.
+fn deadline_words(deadline: &TriedDeadline) -> String {
+    let said = |said: Option<DeadlineAnswer>| {
+        let Some(DeadlineAnswer { answer, due }) = said else { return "none".to_owned() };
+        let day = match (due.earliest, due.latest, due.not_before) {
+            (None, None, Some(open)) => format!(", from {} on", Occurred::on(open).words()),
+            (None, None, None) => String::new(),
+            (earliest, latest, _) => format!(", due {}", due_words(earliest, latest)),
+        };
+        format!("{}{day}", answer.name())
+    };
+    let whose = deadline.entity.as_ref().map_or_else(String::new, |entity| format!(" of {entity}"));
+    let round = if deadline.round > 1 { format!(", round {}", deadline.round) } else { String::new() };
+    format!(
+        "{}{whose}{round}: {}; under the draft {}",
+        deadline.deadline,
+        said(deadline.before),
+        said(deadline.after)
+    )
 }
 
 fn tell_lines(

@@ -8,8 +8,8 @@ use super::explain::plain;
 use super::occurred::Occurred;
 use super::refusal::Reason;
 use super::state::CaseState;
-use crate::definition::deadline::Adjustment;
-use crate::definition::period::Length;
+use crate::definition::deadline::{Adjustment, Deadline};
+use crate::definition::period::{Length, Unit};
 use crate::definition::{Definition, RuleClass};
 use crate::spelling::nearest;
 
@@ -40,7 +40,22 @@ pub(crate) fn problem(definition: &Definition, proposed: &ProposedEvent) -> Opti
             return Some(("scope", message, Some(format!("say whose it is: {kind}=ID"))));
         }
     }
-    dates_problem(text("kind").and_then(Adjustment::named)?, text)
+    let kind = text("kind").and_then(Adjustment::named)?;
+    dates_problem(kind, text).or_else(|| length_problem(deadline, kind, text))
+}
+
+fn length_problem<'t>(
+    deadline: &Deadline,
+    kind: Adjustment,
+    text: impl Fn(&str) -> Option<&'t str>,
+) -> Option<FieldProblem> {
+    let length = text("length").and_then(Length::parse)?;
+    let is_used = matches!(kind, Adjustment::Extended | Adjustment::Reduced);
+    if !is_used || length.unit != Unit::WorkingDays || deadline.calendar().is_some() {
+        return None;
+    }
+    let message = format!("{} is counted without a calendar, so working days cannot be", deadline.name);
+    Some(("data.length", message, Some("write days, or the new due day in `until`".to_owned())))
 }
 
 fn dates_problem<'t>(kind: Adjustment, text: impl Fn(&str) -> Option<&'t str>) -> Option<FieldProblem> {
@@ -69,7 +84,24 @@ fn dates_problem<'t>(kind: Adjustment, text: impl Fn(&str) -> Option<&'t str>) -
             "left-out needs `from`, and `until`: the first day that counts again".to_owned(),
             None,
         )),
-        Adjustment::LeftOut | Adjustment::Restarted => None,
+        Adjustment::LeftOut => {
+            let day =
+                |name: &str| text(name).and_then(|text| Occurred::parse(text).ok()).map(|date| date.bounds());
+            let last = day("until").and_then(|until| until.latest);
+            let is_backwards =
+                day("from").and_then(|from| from.earliest).zip(last).is_some_and(|(from, last)| last <= from);
+            is_backwards.then(|| {
+                (
+                    "data.until",
+                    "no day lies between `from` and `until`".to_owned(),
+                    Some(
+                        "`until` is the first day that counts again: write a later day than in `from`"
+                            .to_owned(),
+                    ),
+                )
+            })
+        }
+        Adjustment::Restarted => None,
     }
 }
 

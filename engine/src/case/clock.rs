@@ -51,6 +51,8 @@ pub struct Clock {
     pub is_closed: bool,
     /// Whether the condition under `when` holds, and whether it ever did.
     pub exists: Existence,
+    /// Time in which the duty did not exist, after it had; the last may be open.
+    pub lapses: Vec<Lapse>,
 }
 
 /// An event, and when it happened.
@@ -93,6 +95,17 @@ pub struct Pause {
     pub from: Bounds,
     /// The first day that counted again; `None`: it still stands.
     pub until: Option<Bounds>,
+    /// Whether the condition held; otherwise it is not known whether it did.
+    pub is_certain: bool,
+}
+
+/// Time in which a duty did not exist, because the condition under `when` no longer held.
+#[derive(Debug, Clone)]
+pub struct Lapse {
+    /// The event with which it ended.
+    pub ended_by: Mark,
+    /// From when it existed again; `None`: it does not.
+    pub until: Option<Bounds>,
 }
 
 /// Whether a duty exists, by the condition under `when`.
@@ -115,12 +128,16 @@ impl Clocks {
     }
 
     /// The same clocks under another version of the definition, by the names of their deadlines. Entities keep their places.
-    pub(crate) fn carried(&self, from: &Definition, to: &Definition) -> Self {
+    ///
+    /// What was asked of each clock is asked anew, in the words of that version: `now` is its status, `adopted` the event.
+    pub(crate) fn carried(&self, from: &Definition, to: &Definition, now: &Status, adopted: &Mark) -> Self {
         let renamed = |clock: &Arc<Clock>| {
             let deadline = to.deadline(&from.deadlines[clock.deadline.index()].name)?;
             Some(Arc::new(Clock { deadline, ..clock.as_ref().clone() }))
         };
-        Self { clocks: self.clocks.iter().filter_map(renamed).collect() }
+        let mut carried = Self { clocks: self.clocks.iter().filter_map(renamed).collect() };
+        carried.ask(to, now, adopted);
+        carried
     }
 
     /// The clocks after the event; `after` is the status after it. Total, and free where there are no deadlines.
@@ -148,7 +165,7 @@ impl Clocks {
                 }
             }
         }
-        self.ask(definition, after, event);
+        self.ask(definition, after, &mark(event));
     }
 
     fn last(&self, (deadline, entity): (DeadlineId, EntityId)) -> Option<usize> {
@@ -195,6 +212,12 @@ impl Clocks {
         event: &EffectiveEvent,
     ) {
         let is_known = self.last(of).is_some();
+        // A duty that no longer exists is not running: its clock stays as it is, and another begins.
+        if let Some(clock) = self.open(of).filter(|clock| clock.exists == Existence::NoLonger)
+            && deadline.on_repeat != OnRepeat::Once
+        {
+            clock.is_closed = true;
+        }
         let restarts = self.open(of).is_some();
         match deadline.on_repeat {
             OnRepeat::Once if is_known => return,
@@ -254,6 +277,7 @@ impl Clocks {
             void: None,
             is_closed: false,
             exists: Existence::Yes,
+            lapses: Vec::new(),
         }
     }
 
@@ -265,32 +289,62 @@ impl Clocks {
     }
 
     /// Asks the conditions of every open clock again, now that the event has happened.
-    fn ask(&mut self, definition: &Definition, after: &Status, event: &EffectiveEvent) {
+    fn ask(&mut self, definition: &Definition, after: &Status, event: &Mark) {
         for clock in self.clocks.iter_mut().filter(|clock| !clock.is_closed) {
             let deadline = &definition.deadlines[clock.deadline.index()];
-            if deadline.when.is_none() && deadline.paused_while.is_none() {
+            // A condition that is no longer there holds, and what it stopped goes on.
+            let has_condition = deadline.when.is_some() || deadline.paused_while.is_some();
+            if !has_condition && clock.exists == Existence::Yes && !clock.stands_still() {
                 continue;
             }
             let ask = |condition: &Condition| condition.evaluate(&after.scene_of(definition, clock.entity));
-            let fresh = clock.started_by.event == event.id();
+            let fresh = clock.started_by.event == event.event;
             let exists = match deadline.when.as_ref().map(ask) {
                 None | Some(Truth::True) => Existence::Yes,
                 Some(Truth::Unknown(_)) => Existence::Unknown,
                 Some(Truth::False) if fresh || clock.exists == Existence::Never => Existence::Never,
                 Some(Truth::False) => Existence::NoLonger,
             };
-            let stands = matches!(deadline.paused_while.as_ref().map(ask), Some(Truth::True));
-            let stood = clock.pauses.last().is_some_and(|pause| pause.until.is_none());
-            if exists == clock.exists && stands == stood {
-                continue;
+            let stands = match deadline.paused_while.as_ref().map(ask) {
+                Some(Truth::True) => Some(true),
+                Some(Truth::Unknown(_)) => Some(false),
+                None | Some(Truth::False) => None,
+            };
+            let stood = clock.pauses.last().filter(|pause| pause.until.is_none());
+            let stood = stood.map(|pause| pause.is_certain);
+            if exists != clock.exists {
+                Arc::make_mut(clock).is_owed(exists, event);
             }
-            let clock = Arc::make_mut(clock);
-            clock.exists = exists;
-            match clock.pauses.last_mut().filter(|_| stood) {
-                Some(pause) if !stands => pause.until = Some(event.occurred().bounds()),
-                None if stands => clock.pauses.push(Pause { from: event.occurred().bounds(), until: None }),
-                _ => {}
+            if stands != stood {
+                let clock = Arc::make_mut(clock);
+                if let Some(pause) = clock.pauses.last_mut().filter(|_| stood.is_some()) {
+                    pause.until = Some(event.when);
+                }
+                let pause = |is_certain| Pause { from: event.when, until: None, is_certain };
+                clock.pauses.extend(stands.map(pause));
             }
+        }
+    }
+}
+
+impl Clock {
+    /// What ended the duty, where it no longer exists.
+    #[must_use]
+    pub fn lapsed_by(&self) -> Option<&Mark> {
+        self.lapses.last().filter(|lapse| lapse.until.is_none()).map(|lapse| &lapse.ended_by)
+    }
+
+    /// Whether it stands still at the end of the timeline, or may.
+    fn stands_still(&self) -> bool {
+        self.pauses.last().is_some_and(|pause| pause.until.is_none())
+    }
+
+    fn is_owed(&mut self, exists: Existence, event: &Mark) {
+        let before = std::mem::replace(&mut self.exists, exists);
+        if exists == Existence::NoLonger {
+            self.lapses.push(Lapse { ended_by: event.clone(), until: None });
+        } else if let Some(lapse) = self.lapses.last_mut().filter(|_| before == Existence::NoLonger) {
+            lapse.until = Some(event.when);
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Pure, and never stored: a case that nobody touches has other answers tomorrow. So every answer is for a day that the
 //! caller names. Vague dates give an earliest and a latest due day; what they do not decide is *indeterminate*.
 
-use super::clock::{Change, Clock, Existence, Happening, Mark, Pause};
+use super::clock::{Change, Clock, Existence, Happening, Lapse, Mark, Pause};
 use super::day::Day;
 use super::occurred::{Bounds, Occurred};
 use super::period::{NotCounted, end, shifted, without};
@@ -15,6 +15,9 @@ use crate::definition::period::{Counting, Length, Unit};
 
 /// The most rounds of one repeating deadline that are told of.
 const ROUNDS_MAX: usize = 400;
+
+const NOT_KNOWN: &str = "it is not known whether the duty exists";
+const PERHAPS_GONE: &str = "it may have been due before the duty fell away";
 
 /// What can be said of a deadline on a certain day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -110,19 +113,8 @@ pub fn rounds_of<'c>(definition: &Definition, clock: &'c Clock, today: Day) -> V
         _ => None,
     };
     for happening in &clock.happened {
-        let mut at = rounds.iter().position(|round| round.met.is_none());
-        if let (None, Some(every)) = (at, every) {
-            let next = counter.next(&rounds[rounds.len() - 1], every);
-            let has_begun = match happening {
-                Happening::Met(mark) => may_be_by(next.begins, mark.when),
-                Happening::Adjusted(..) => true,
-            };
-            if has_begun && rounds.len() < ROUNDS_MAX {
-                rounds.push(next);
-                at = Some(rounds.len() - 1);
-            }
-        }
-        let Some(round) = at.map(|at| &mut rounds[at]) else { continue };
+        let Some(at) = counter.concerned(&mut rounds, every, happening) else { continue };
+        let round = &mut rounds[at];
         match happening {
             Happening::Met(mark) => round.met = Some(mark),
             Happening::Adjusted(mark, change) => {
@@ -132,18 +124,24 @@ pub fn rounds_of<'c>(definition: &Definition, clock: &'c Clock, today: Day) -> V
             }
         }
     }
-    let Some(every) = every else { return rounds };
+    if every.is_none() {
+        return rounds;
+    }
+    let fell_away = clock.void.as_ref().or(clock.lapsed_by()).and_then(|mark| mark.when.latest);
     while rounds.len() < ROUNDS_MAX {
         let last = &rounds[rounds.len() - 1];
         let Some(ended) = last.due.latest.filter(|latest| *latest < today) else { break };
-        let fell_away = clock.void.as_ref().and_then(|void| void.when.latest);
         if fell_away.is_some_and(|day| day <= ended) {
             break;
         }
-        let next = counter.next(last, every);
+        let next = counter.next(last);
         rounds.push(next);
     }
     rounds
+}
+
+fn definitely_before(first: Option<Day>, second: Option<Day>) -> bool {
+    first.zip(second).is_some_and(|(first, second)| first < second)
 }
 
 /// Whether the first may have begun when the second happened.
@@ -196,8 +194,44 @@ impl<'d, 'c> Counter<'d, 'c> {
         self.round(1, self.clock.from)
     }
 
+    /// Which round something happened to; of a repeating deadline further rounds are added up to it.
+    ///
+    /// What meets it counts for the earliest round that has begun and is not met; an adjustment, where the deadline repeats,
+    /// for the earliest that was not over by then.
+    fn concerned(
+        &self,
+        rounds: &mut Vec<Round<'c>>,
+        every: Option<Length>,
+        happening: &Happening,
+    ) -> Option<usize> {
+        let is_open = |round: &Round<'_>| {
+            round.met.is_none()
+                && match happening {
+                    Happening::Adjusted(mark, _) if every.is_some() => {
+                        !definitely_before(round.due.latest, mark.when.earliest)
+                    }
+                    Happening::Adjusted(..) | Happening::Met(_) => true,
+                }
+        };
+        loop {
+            if let Some(at) = rounds.iter().position(is_open) {
+                return Some(at);
+            }
+            every?;
+            let next = self.next(&rounds[rounds.len() - 1]);
+            let has_begun = match happening {
+                Happening::Met(mark) => may_be_by(next.begins, mark.when),
+                Happening::Adjusted(..) => true,
+            };
+            if !has_begun || rounds.len() >= ROUNDS_MAX {
+                return None;
+            }
+            rounds.push(next);
+        }
+    }
+
     /// The round that begins on the day after another ends.
-    fn next(&self, before: &Round<'c>, _every: Length) -> Round<'c> {
+    fn next(&self, before: &Round<'c>) -> Round<'c> {
         let after = |day: Option<Day>| day.map(|day| Day(day.0 + 1));
         let begins = Bounds { earliest: after(before.due.earliest), latest: after(before.due.latest) };
         let mut round = self.round(before.number + 1, begins);
@@ -254,9 +288,10 @@ impl<'d, 'c> Counter<'d, 'c> {
         }
         due.doubt = doubts.into_iter().next();
         if due.doubt.is_none() && !due.is_endless && (due.earliest.is_none() || due.latest.is_none()) {
-            let stands = self.clock.pauses.last().is_some_and(|pause| pause.until.is_none());
-            due.doubt = Some(if stands {
-                "the clock stands still".to_owned()
+            let stands = self.clock.pauses.last().filter(|pause| pause.until.is_none());
+            due.doubt = Some(if let Some(pause) = stands {
+                let words = if pause.is_certain { "the" } else { "it is not known whether the" };
+                format!("{words} clock stands still")
             } else if self.clock.length.is_none() && self.clock.at.is_none() {
                 "the event that started it does not say how long".to_owned()
             } else {
@@ -277,7 +312,7 @@ impl<'d, 'c> Counter<'d, 'c> {
             Some(at) if round.number == 1 => edge.of(at),
             _ => count(start)?,
         };
-        let mut spans = self.paused(edge, day);
+        let mut spans = self.paused(edge);
         for change in &round.changes {
             match change {
                 Change::By(length, sign) => {
@@ -294,23 +329,23 @@ impl<'d, 'c> Counter<'d, 'c> {
         let (Some(day), Some(spans)) = (day, spans) else { return Ok(None) };
         let unit = length.map_or(Unit::Days, |length| length.unit);
         let first = start.or(edge.of(round.begins)).unwrap_or(day).min(day);
-        without(first, day, &spans, unit, self.calendar).map(Some)
+        let end = without(first, day, &spans, unit, self.calendar)?;
+        Ok(Some(end).filter(|end| edge == Edge::Earliest || !self.may_stand_on(*end)))
     }
 
-    /// The spans in which the clock stood still: the shortest that they can be for the earliest day, the longest for the
-    /// latest; `None` where a span may never have ended.
-    fn paused(&self, edge: Edge, due: Option<Day>) -> Option<Vec<(Day, Day)>> {
-        let mut spans = Some(Vec::new());
-        for Pause { from, until } in &self.clock.pauses {
-            match until {
-                Some(until) => spans = and_span(spans, *from, *until, edge),
-                // What starts after the due day takes nothing out of account.
-                None if from.earliest.zip(due).is_some_and(|(from, due)| from > due) => {}
-                None if edge == Edge::Latest => return None,
-                None => {}
-            }
-        }
-        spans
+    /// The spans in which the clock stood still and goes again: the shortest that they can be for the earliest day, the
+    /// longest for the latest; `None` where a span may never have ended.
+    fn paused(&self, edge: Edge) -> Option<Vec<(Day, Day)>> {
+        let ended = self.clock.pauses.iter().filter(|pause| pause.is_certain || edge == Edge::Latest);
+        let ended = ended.filter_map(|Pause { from, until, .. }| Some((*from, (*until)?)));
+        ended.fold(Some(Vec::new()), |spans, (from, until)| and_span(spans, from, until, edge))
+    }
+
+    /// Whether the clock may have stood still on its last day, and may still: then there is no last day yet.
+    fn may_stand_on(&self, end: Day) -> bool {
+        let open = self.clock.pauses.last().filter(|pause| pause.until.is_none());
+        // What stops after the end takes nothing out of account.
+        open.is_some_and(|pause| !definitely_before(Some(end), pause.from.earliest))
     }
 }
 
@@ -343,17 +378,64 @@ impl Round<'_> {
     /// What can be said of it on a day, and why where that is not plain.
     #[must_use]
     pub fn answer(&self, today: Day) -> (Answer, Option<String>) {
+        let gone = || (Answer::Void, Some("the duty no longer exists".to_owned()));
         let (answer, why) = self.answer_if_owed(today);
         match self.clock.exists {
-            Existence::Yes => (answer, why),
-            Existence::NoLonger | Existence::Never => {
-                (Answer::Void, Some("the duty no longer exists".to_owned()))
+            _ if matches!(answer, Answer::Met | Answer::Void) && self.clock.exists != Existence::Unknown => {
+                return (answer, why);
             }
-            Existence::Unknown if answer == Answer::Void => (answer, why),
-            Existence::Unknown => {
-                (Answer::Indeterminate, Some("it is not known whether the duty exists".to_owned()))
+            Existence::Never => return gone(),
+            Existence::Unknown if answer != Answer::Void => {
+                return (Answer::Indeterminate, Some(NOT_KNOWN.to_owned()));
+            }
+            _ => {}
+        }
+        match self.in_lapse() {
+            Some(true) => gone(),
+            Some(false) => (answer, why),
+            None => (Answer::Indeterminate, Some(PERHAPS_GONE.to_owned())),
+        }
+    }
+
+    /// Why it is not known whether this round is owed at all, on whatever day; `None` where it is.
+    #[must_use]
+    pub fn doubt(&self) -> Option<&'static str> {
+        match self.clock.exists {
+            Existence::Unknown => Some(NOT_KNOWN),
+            _ if self.in_lapse().is_none() => Some(PERHAPS_GONE),
+            _ => None,
+        }
+    }
+
+    /// Whether it was due while the duty did not exist; `None` where the dates do not decide.
+    fn in_lapse(&self) -> Option<bool> {
+        let mut answer = Some(false);
+        for Lapse { ended_by, until } in &self.clock.lapses {
+            let is_back = until.is_some_and(|until| {
+                until.latest.zip(self.due.earliest).is_some_and(|(until, due)| until <= due)
+            });
+            if is_back {
+                continue;
+            }
+            let goes_on = until.is_none_or(|until| definitely_before(self.due.latest, until.earliest));
+            match self.was_due_before(ended_by.when) {
+                Some(true) => {}
+                Some(false) if goes_on => return Some(true),
+                _ => answer = None,
             }
         }
+        answer
+    }
+
+    /// Whether it was due when the duty fell away; `None` where the dates do not decide. Without dates nobody is accused.
+    fn was_due_before(&self, when: Bounds) -> Option<bool> {
+        let DueDays { earliest, latest, .. } = self.due;
+        if definitely_before(latest, when.earliest) {
+            return Some(true);
+        }
+        let is_undated = latest.is_none() || when == Bounds::OPEN;
+        let fell_in_time = earliest.zip(when.latest).is_some_and(|(due, when)| when <= due);
+        (is_undated || fell_in_time).then_some(false)
     }
 
     fn answer_if_owed(&self, today: Day) -> (Answer, Option<String>) {
@@ -369,11 +451,10 @@ impl Round<'_> {
             };
         }
         if let Some(void) = &self.clock.void {
-            let was_due_before =
-                self.due.latest.zip(void.when.earliest).is_some_and(|(due, void)| due < void);
-            return match was_due_before {
-                true => (Answer::Missed, Some("it was due before the duty fell away".to_owned())),
-                false => (Answer::Void, None),
+            return match self.was_due_before(void.when) {
+                Some(true) => (Answer::Missed, Some("it was due before the duty fell away".to_owned())),
+                Some(false) => (Answer::Void, None),
+                None => (Answer::Indeterminate, Some(PERHAPS_GONE.to_owned())),
             };
         }
         match (self.due.earliest, self.due.latest) {
@@ -388,14 +469,23 @@ impl Round<'_> {
     /// Whether the clock stands still at the end of the timeline.
     #[must_use]
     pub fn stands_still(&self) -> bool {
-        self.clock.pauses.last().is_some_and(|pause| pause.until.is_none())
+        self.clock.pauses.last().is_some_and(|pause| pause.until.is_none() && pause.is_certain)
+    }
+
+    /// Which start of its deadline, or which round of a repeating one, as people count, from 1.
+    #[must_use]
+    pub fn told_number(&self) -> u32 {
+        self.clock.number + self.number - 1
+    }
+
+    /// Whether nothing has met it and nothing has ended the duty, in time or not.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.met.is_none() && self.clock.void.is_none() && self.clock.lapsed_by().is_none()
     }
 
     /// Whether something that happened then was in time; `None` where the dates do not decide.
     fn in_time(&self, when: Bounds) -> Option<Result<(), &'static str>> {
-        let definitely_before = |first: Option<Day>, second: Option<Day>| {
-            first.zip(second).is_some_and(|(first, second)| first < second)
-        };
         let open = self.due.not_before.unwrap_or(Bounds::OPEN);
         if definitely_before(when.latest, open.earliest) {
             return Some(Err("it was too early"));
@@ -674,5 +764,70 @@ mod tests {
     fn events_in_any_order_of_recording_give_the_same_clocks() {
         let met = "answer-received person=P1 on=2021-05-15 is_full=true";
         check(&[met, SERVED], "2021-12-01", "answer", &["met 2021-05-24"]);
+    }
+
+    #[test]
+    fn what_was_missed_or_met_before_the_duty_ended_stays_so() {
+        let stopped = "clock-stopped on=2021-02-10";
+        check(&[stopped], "2022-01-01", "stock-taking", &["missed 2021-02-01", "void 2021-03-01"]);
+        let met = "report-issued on=2021-01-20";
+        check(&[met, stopped], "2022-01-01", "stock-taking", &["met 2021-02-01", "void 2021-03-01"]);
+        let late = "report-issued on=2021-02-05";
+        check(&[late, stopped], "2022-01-01", "stock-taking", &["missed 2021-02-01", "void 2021-03-01"]);
+        let vaguely = "clock-stopped on=2021-02";
+        let undecided = ["indeterminate 2021-02-01", "void 2021-03-01"];
+        check(&[vaguely], "2022-01-01", "stock-taking", &undecided);
+        check(&["clock-stopped on=2021-02-01"], "2022-01-01", "stock-taking", &["void 2021-02-01"]);
+    }
+
+    #[test]
+    fn nobody_is_accused_of_the_time_in_which_there_was_no_duty() {
+        let events = ["clock-stopped on=2021-02-10", "clock-started on=2021-04-10"];
+        let again = ["missed 2021-02-01", "void 2021-03-01", "void 2021-03-29", "running 2021-04-26"];
+        check(&events, "2021-04-20", "stock-taking", &again);
+        // A further start begins anew, although the first was never met.
+        let anew = ["missed 2021-02-01", "void 2021-03-01", "running 2021-05-08"];
+        check(&events, "2021-04-20", "rota", &anew);
+    }
+
+    #[test]
+    fn what_fell_away_on_a_vague_day_may_have_been_due_before() {
+        let claim = "claim-made claim=C1 person=P1 on=2021-05-03";
+        let died = |on: &str| format!("person-died person=P1 on={on}");
+        let on_a_day = |on: &str, expected: &str| {
+            check(&[claim, &died(on)], "2021-12-01", "decision", &[expected]);
+        };
+        on_a_day("2021-05-20/2021-06-10", "indeterminate 2021-05-31");
+        on_a_day("2021-05-20/2021-05-31", "void 2021-05-31");
+        on_a_day("2021-06", "missed 2021-05-31");
+        // Without any date nobody is accused.
+        on_a_day("2021-06-20~", "void 2021-05-31");
+    }
+
+    #[test]
+    fn an_adjustment_of_a_repeating_duty_is_of_the_round_that_is_not_over() {
+        let longer = "deadline-adjusted on=2022-02-01 deadline=report kind=extended length=10_days reason=x";
+        check(&[longer], "2022-07-10", "report", &["missed 2022-01-03", "running 2022-07-13"]);
+        let sooner = "deadline-adjusted on=2021-12-01 deadline=report kind=extended length=10_days reason=x";
+        check(&[sooner], "2022-01-10", "report", &["running 2022-01-13"]);
+    }
+
+    #[test]
+    fn a_clock_that_stops_within_an_extension_stands_still() {
+        let longer = "deadline-adjusted person=P1 on=2021-05-20 deadline=answer reason=x kind=extended until=2021-07-01";
+        let stopped = [SERVED, longer, "clock-stopped on=2021-06-10"];
+        check(&stopped, "2021-08-01", "answer", &["paused 2021-07-01..?"]);
+        let resumed = [SERVED, longer, "clock-stopped on=2021-06-10", "clock-started on=2021-06-15"];
+        check(&resumed, "2021-06-20", "answer", &["running 2021-07-06"]);
+    }
+
+    #[test]
+    fn a_clock_of_which_it_is_not_known_whether_it_stood_still_is_not_missed_for_certain() {
+        let answered = "rest-agreed person=P1 on=2021-05-20 extent=not-stated";
+        check(&[SERVED, answered], "2021-06-07", "rest", &["running 2021-06-07..?"]);
+        check(&[SERVED, answered], "2021-06-08", "rest", &["indeterminate 2021-06-07..?"]);
+        let again = "rest-agreed person=P1 on=2021-05-25 extent=none";
+        check(&[SERVED, answered, again], "2021-06-08", "rest", &["indeterminate 2021-06-07..2021-06-12"]);
+        check(&[SERVED, answered, again], "2021-06-13", "rest", &["missed 2021-06-07..2021-06-12"]);
     }
 }

@@ -66,6 +66,18 @@ pub struct DueReading {
     pub not_before: Option<Day>,
 }
 
+impl DueReading {
+    /// When a round is due.
+    #[must_use]
+    pub fn of(round: &Round<'_>) -> Self {
+        Self {
+            earliest: round.due.earliest,
+            latest: round.due.latest,
+            not_before: round.due.not_before.and_then(|open| open.latest),
+        }
+    }
+}
+
 /// The deadlines of a case on a day: of each, the last round, and every earlier one that was missed or is undecided.
 #[must_use]
 pub fn deadlines(state: &CaseState, today: Day) -> Vec<DeadlineReading> {
@@ -80,6 +92,20 @@ pub fn deadlines(state: &CaseState, today: Day) -> Vec<DeadlineReading> {
         .filter(|(index, round)| is_told((*index, round)))
         .map(|(_, round)| reading(state, round, today))
         .collect()
+}
+
+/// Whether somebody who asks what is overdue wants to see a round that is open: it is missed, or may be.
+#[must_use]
+pub fn may_be_late(answer: Answer, due: DueReading, today: Day) -> bool {
+    let may_be = || due.earliest.is_none_or(|earliest| earliest < today);
+    answer == Answer::Missed || answer == Answer::Indeterminate && may_be()
+}
+
+/// Whether a round falls due within so many days, today included, by the earliest day on which it can be due.
+#[must_use]
+pub fn falls_due(due: DueReading, today: Day, days: u32) -> bool {
+    let until = Day(today.0.saturating_add(i32::try_from(days).unwrap_or(i32::MAX)));
+    due.earliest.is_some_and(|earliest| today <= earliest && earliest <= until)
 }
 
 /// One round as people read it.
@@ -106,18 +132,20 @@ pub fn reading(state: &CaseState, round: &Round<'_>, today: Day) -> DeadlineRead
         title: deadline.title.clone(),
         entity: (round.clock.entity != EntityId::CASE).then(|| entity.id.to_string()),
         kind: entity.kind.map(|kind| definition.kinds[kind.index()].name.clone()),
-        round: round.clock.number + round.number - 1,
-        due: DueReading {
-            earliest: round.due.earliest,
-            latest: round.due.latest,
-            not_before: round.due.not_before.and_then(|open| open.latest),
-        },
+        round: round.told_number(),
+        due: DueReading::of(round),
         answer,
         why,
         days_left: left,
         started_by: mention(round.clock.started_by.version),
         met_by: round.met.map(|met| mention(met.version)),
-        void_by: round.clock.void.as_ref().filter(|_| round.met.is_none()).map(|void| mention(void.version)),
+        void_by: round
+            .clock
+            .void
+            .as_ref()
+            .or(round.clock.lapsed_by())
+            .filter(|_| round.met.is_none())
+            .map(|void| mention(void.version)),
         adjusted_by: round.adjusted.iter().map(|mark| mark.version).collect(),
         counted: deadline.due_in_words(),
         calendar: deadline

@@ -65,7 +65,7 @@ pub(crate) fn broken(
 
 /// What has passed silently by `today`, and is not noted yet.
 pub(crate) fn passed(state: &CaseState, today: Day, by: &Recorder) -> Vec<Miss> {
-    let mut found = Vec::new();
+    let (mut found, mut lost) = (Vec::new(), Vec::new());
     for round in rounds(state, today) {
         let deadline = deadline_of(state, &round);
         if round.met.is_some() || round.answer(today).0 != Answer::Missed {
@@ -82,30 +82,49 @@ pub(crate) fn passed(state: &CaseState, today: Day, by: &Recorder) -> Vec<Miss> 
                 }
             }
             Missed::Event { event, data } => {
-                let name = &state.definition().event_type(*event).name;
-                let is_there = state.log().iter().any(|known| {
-                    known.proposed.event_type == *name
-                        && known.causation_id.as_deref() == Some(&about.to_string())
-                });
-                let kinds = &state.definition().event_type(*event).scope;
-                let named =
-                    |kind: &String| kinds.iter().any(|k| state.definition().kinds[k.index()].name == *kind);
-                let scope = scope.into_iter().filter(|(kind, _)| named(kind)).collect();
-                if !is_there {
-                    let occurred = round.due.latest.map(|day| Occurred::on(day).with_basis(Basis::Computed));
-                    let proposed = ProposedEvent {
-                        scope,
-                        occurred,
-                        data: data.clone(),
-                        asserted: super::event::Asserted::ImpliedByLaw,
-                        ..ProposedEvent::new(name, by.clone())
-                    };
-                    found.push(Miss { about, proposed, is_breach: false });
-                }
+                let event = state.definition().event_type(*event);
+                let is_named = |kind: &String| {
+                    event.scope.iter().any(|known| state.definition().kinds[known.index()].name == *kind)
+                };
+                let occurred = round.due.latest.map(|day| Occurred::on(day).with_basis(Basis::Computed));
+                let proposed = ProposedEvent {
+                    scope: scope.into_iter().filter(|(kind, _)| is_named(kind)).collect(),
+                    occurred,
+                    data: data.clone(),
+                    asserted: super::event::Asserted::ImpliedByLaw,
+                    ..ProposedEvent::new(&event.name, by.clone())
+                };
+                lost.push(Miss { about, proposed, is_breach: false });
             }
         }
     }
+    found.extend(not_recorded(state, lost));
     found
+}
+
+/// Those events of missed deadlines that the log does not have: one start can lose several rights, of several people or one
+/// round after the other, so they are counted.
+fn not_recorded(state: &CaseState, lost: Vec<Miss>) -> Vec<Miss> {
+    let mut missing = Vec::new();
+    let mut told: Vec<(EventId, ProposedEvent)> = Vec::new();
+    for miss in lost {
+        let is_same = |other: &ProposedEvent| {
+            other.event_type == miss.proposed.event_type
+                && other.scope == miss.proposed.scope
+                && other.data == miss.proposed.data
+        };
+        let start = miss.about.to_string();
+        let recorded = state.log().iter().filter(|known| {
+            is_same(&known.proposed) && known.causation_id.as_deref() == Some(start.as_str())
+        });
+        let before = told.iter().filter(|(about, other)| *about == miss.about && is_same(other));
+        let is_recorded = before.count() < recorded.count();
+        told.push((miss.about, miss.proposed.clone()));
+        if !is_recorded {
+            missing.push(miss);
+        }
+    }
+    missing
 }
 
 fn deadline_of<'s>(state: &'s CaseState, round: &Round<'_>) -> &'s Deadline {

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::adoption::{Adoption, Earlier, Library, adoptions, notes_about};
-use super::clock::Clocks;
+use super::clock::{Clocks, Mark};
 use super::effective::{Effective, EffectiveEvent, closes_any, effective, is_note};
 use super::event::{EventId, Position, RecordedEvent, Version, engine_types};
 use super::judge::{Judgement, Question, judge};
-use super::occurred::Day;
+use super::occurred::{Bounds, Day};
 use super::status::Status;
 use super::timeline::Timeline;
 use crate::definition::Definition;
@@ -349,7 +349,14 @@ impl CaseState {
         let mut status = self.before_first();
         // What ran before an adoption that mapped states runs on.
         let mut clocks = self.earlier().map_or_else(Clocks::default, |earlier| {
-            earlier.case.clocks.carried(earlier.case.definition(), &self.definition)
+            let adopted = Mark {
+                event: self.at_version(earlier.ended_by).map_or(EventId(uuid::Uuid::nil()), |event| event.id),
+                version: earlier.ended_by,
+                when: earlier
+                    .until
+                    .map_or(Bounds::OPEN, |day| Bounds { earliest: Some(day), latest: Some(day) }),
+            };
+            earlier.case.clocks.carried(earlier.case.definition(), &self.definition, &status, &adopted)
         });
         for placed in timeline.places() {
             status.step(&self.definition, &placed.event);

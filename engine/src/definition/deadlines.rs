@@ -562,6 +562,7 @@ events:
       required: [manner]
   answer-received: { scope: person, data: { properties: { is_full: { type: boolean } } } }
   update-given: { scope: person }
+  rest-agreed: { scope: person, data: { properties: { extent: { enum: [full, none, not-stated] } }, required: [extent] } }
   person-died: { scope: person }
   meeting-held: { scope: person }
   clock-stopped: {}
@@ -637,6 +638,24 @@ deadlines:
     due: { length: 28 days }
     met-by: claim-decided
     void-by: person-died
+  stock-taking:
+    when: case.state('clock') == 'running'
+    starts: case-opened
+    due: { length: 4 weeks }
+    then-every: 4 weeks
+    met-by: report-issued
+  rota:
+    when: case.state('clock') == 'running'
+    starts: [case-opened, clock-started]
+    due: { length: 4 weeks }
+    then-every: 4 weeks
+    met-by: report-issued
+  rest:
+    per: person
+    starts: notice-served
+    due: { length: 4 weeks }
+    met-by: meeting-held
+    paused-while: person.happened('rest-agreed') && person.last('rest-agreed').data.extent == 'full'
 "#;
 
     #[test]

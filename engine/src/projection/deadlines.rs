@@ -4,9 +4,11 @@
 //! the day of the question.
 //!
 //! ```text
-//! d/<due day>\0<reference>\0<number>   an entry, JSON; `due day` is the earliest on which it can be due
+//! d/<due day>\0<reference>\0<number>   an entry, JSON; `due day` is the earliest on which it can be due, or the latest
+//!                                      where only that is known
 //! u/<reference>\0<number>              an entry of which no due day is known
 //! b/<day>\0<reference>                 from that day on, the case's repeating deadlines have rounds that are not listed
+//! m/<reference>                        the case missed something before the duty fell away: nothing to do, but to note
 //! k/<reference>\0<key>                 the keys above that the case has, to take them away again
 //! ```
 
@@ -17,15 +19,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::case::day::Day;
 use crate::case::deadline::{Answer, Round, rounds};
-use crate::case::deadline_reading::{DeadlineReading, DueReading, reading};
+use crate::case::deadline_reading::{DeadlineReading, DueReading, falls_due, may_be_late, reading};
 use crate::case::event::{CaseId, Version};
 use crate::case::state::CaseState;
 use crate::definition::deadline::Repeats;
 use crate::engine::Engine;
-use crate::store::{CaseKey, EventStore, ModelWrite, ReadError, StorageError};
+use crate::store::{CaseKey, ModelWrite, ReadError, StorageError};
 
 /// The model's name; the number changes with its shape, and an older one is left behind and rebuilt.
-const MODEL: &str = "deadlines-1";
+const MODEL: &str = "deadlines-2";
 
 /// Events read at a time.
 const PAGE_EVENTS: usize = 2_000;
@@ -33,9 +35,12 @@ const PAGE_EVENTS: usize = 2_000;
 /// Entries read at a time.
 const PAGE_ENTRIES: usize = 500;
 
-/// How many days after a case's last event the rounds of its repeating deadlines are listed: beyond, they are worked out
-/// when somebody asks.
+/// How many days after a case's last event the rounds of its repeating deadlines are listed; further ones are added when
+/// somebody asks about days that lie beyond.
 const AHEAD_DAYS: i32 = 730;
+
+/// The furthest that can be asked about: ten years. Every round until then is listed.
+pub const WITHIN_DAYS_MAX: u32 = 3_653;
 
 /// Entries listed where no limit is given.
 const LIMIT_DEFAULT: usize = 100;
@@ -45,7 +50,8 @@ const LIMIT_DEFAULT: usize = 100;
 pub struct DeadlineFilter {
     /// Only those that are missed, or may be, on the day of the question.
     pub overdue: bool,
-    /// Only those that fall due within so many days, today included.
+    /// Only those that fall due within so many days, today included, by the earliest day on which they can be due; at most
+    /// [`WITHIN_DAYS_MAX`].
     pub within: Option<u32>,
     /// At most this many; 0: 100.
     pub limit: usize,
@@ -125,7 +131,7 @@ impl DeadlineList {
             for (case_id, version) in touched {
                 let head = store.head_of(&CaseKey::Id(case_id))?;
                 if head.is_some_and(|head| head.version == version) {
-                    enter(engine, case_id, &mut writes)?;
+                    enter(engine, case_id, None, &mut writes)?;
                 }
             }
             store.models().write(MODEL, last.position, &writes)?;
@@ -140,74 +146,82 @@ impl DeadlineList {
         today: &dyn Fn(&str) -> Day,
         latest_today: Day,
     ) -> Result<Vec<CaseDeadline>, ReadError> {
-        let store = engine.store().as_ref();
         let limit = if filter.limit == 0 { LIMIT_DEFAULT } else { filter.limit };
         let (from, to) = span(filter, latest_today);
-        let beyond = self.beyond(engine, to)?;
+        self.list_until(engine, to.unwrap_or(latest_today).max(latest_today))?;
         let mut found: Vec<CaseDeadline> = Vec::new();
-        for (reference, entries) in &beyond {
-            found.extend(entries.iter().filter_map(|entry| answered(reference, entry, filter, today)));
-        }
-        let mut after = from.map(|from| [b"d/", day_key(Day(from.0 - 1)).as_bytes(), b"\xff"].concat());
-        let mut listed = 0;
-        'pages: loop {
-            let page = store.models().scan(MODEL, b"d/", after.as_deref(), PAGE_ENTRIES)?;
-            for (key, value) in &page {
-                if to.is_some_and(|to| &key[2..10] > day_key(to).as_bytes()) || listed == limit {
-                    break 'pages;
-                }
-                let reference = reference_in(&key[11..]);
-                if beyond.contains_key(&reference) {
-                    continue;
-                }
-                let entry = read(value)?;
-                if let Some(answer) = answered(&reference, &entry, filter, today) {
-                    found.push(answer);
-                    listed += 1;
-                }
+        let after = from.map(|from| [b"d/", day_key(Day(from.0 - 1)).as_bytes(), b"\xff"].concat());
+        each(engine, b"d/", after, |key, value| {
+            if to.is_some_and(|to| &key[2..10] > day_key(to).as_bytes()) {
+                return Ok(false);
             }
-            match page.last() {
-                Some((last, _)) if page.len() == PAGE_ENTRIES => after = Some(last.clone()),
-                _ => break,
-            }
+            found.extend(answered(&reference_in(&key[11..]), read(value)?, filter, today));
+            Ok(found.len() < limit)
+        })?;
+        // What has no due day at all comes last; it may be late, and does not fall due within so many days.
+        if filter.within.is_none() && found.len() < limit {
+            each(engine, b"u/", None, |key, value| {
+                found.extend(answered(&reference_in(&key[2..]), read(value)?, filter, today));
+                Ok(found.len() < limit)
+            })?;
         }
-        if to.is_none() && found.len() < limit {
-            let page = store.models().scan(MODEL, b"u/", None, limit - found.len())?;
-            for (key, value) in &page {
-                let reference = reference_in(&key[2..]);
-                if !beyond.contains_key(&reference) {
-                    found.extend(answered(&reference, &read(value)?, filter, today));
-                }
-            }
-        }
-        found
-            .sort_by_key(|entry| (entry.due.earliest.is_none(), entry.due.earliest, entry.reference.clone()));
-        found.truncate(limit);
         Ok(found)
     }
 
-    /// The cases with rounds that are not listed and begin by that day, with all their open rounds.
-    fn beyond(&self, engine: &Engine, to: Option<Day>) -> Result<BTreeMap<String, Vec<Entry>>, ReadError> {
+    /// Cases that missed something before the duty fell away: those that only a note can still concern.
+    pub(crate) fn missed_for_good(engine: &Engine) -> Result<BTreeSet<String>, ReadError> {
+        let mut cases = BTreeSet::new();
+        each(engine, b"m/", None, |key, _| {
+            cases.insert(reference_in(&key[2..]));
+            Ok(true)
+        })?;
+        Ok(cases)
+    }
+
+    /// Lists the rounds that begin by a day, of the cases whose repeating deadlines are not listed so far.
+    fn list_until(&self, engine: &Engine, to: Day) -> Result<(), ReadError> {
+        let _turn = self.one_at_a_time.lock().unwrap_or_else(PoisonError::into_inner);
         let store = engine.store().as_ref();
-        let mut cases = BTreeMap::new();
-        let Some(to) = to else { return Ok(cases) };
-        let mut after: Option<Vec<u8>> = None;
         loop {
-            let page = store.models().scan(MODEL, b"b/", after.as_deref(), PAGE_ENTRIES)?;
-            for (key, _) in &page {
+            let mut short = Vec::new();
+            each(engine, b"b/", None, |key, _| {
                 if &key[2..10] > day_key(to).as_bytes() {
-                    return Ok(cases);
+                    return Ok(false);
                 }
-                let reference = reference_in(&key[11..]);
-                if let Some(head) = store.head_of(&CaseKey::Reference(reference.clone()))? {
-                    let loaded = engine.replay(head.case_id)?;
-                    cases.insert(reference, open_rounds(&loaded.state, to).0);
+                short.push(reference_in(&key[11..]));
+                Ok(short.len() < PAGE_ENTRIES)
+            })?;
+            if short.is_empty() {
+                return Ok(());
+            }
+            let mut writes = Vec::new();
+            for reference in short {
+                if let Some(head) = store.head_of(&CaseKey::Reference(reference))? {
+                    enter(engine, head.case_id, Some(Day(to.0 + AHEAD_DAYS)), &mut writes)?;
                 }
             }
-            match page.last() {
-                Some((last, _)) if page.len() == PAGE_ENTRIES => after = Some(last.clone()),
-                _ => return Ok(cases),
+            store.models().write(MODEL, store.models().checkpoint(MODEL)?, &writes)?;
+        }
+    }
+}
+
+/// Hands over the model's entries under a prefix, in the order of their keys, until told to stop.
+fn each(
+    engine: &Engine,
+    prefix: &[u8],
+    mut after: Option<Vec<u8>>,
+    mut take: impl FnMut(&[u8], &[u8]) -> Result<bool, ReadError>,
+) -> Result<(), ReadError> {
+    loop {
+        let page = engine.store().models().scan(MODEL, prefix, after.as_deref(), PAGE_ENTRIES)?;
+        for (key, value) in &page {
+            if !take(key, value)? {
+                return Ok(());
             }
+        }
+        match page.last() {
+            Some((last, _)) if page.len() == PAGE_ENTRIES => after = Some(last.clone()),
+            _ => return Ok(()),
         }
     }
 }
@@ -218,8 +232,8 @@ fn span(filter: &DeadlineFilter, today: Day) -> (Option<Day>, Option<Day>) {
         (true, _) => (None, Some(Day(today.0 - 1))),
         // Somewhere it is still the day before.
         (false, Some(days)) => {
-            let days = i32::try_from(days).unwrap_or(i32::MAX);
-            (Some(Day(today.0 - 2)), Some(Day(today.0.saturating_add(days))))
+            let days = i32::try_from(days.min(WITHIN_DAYS_MAX)).unwrap_or(0);
+            (Some(Day(today.0 - 2)), Some(Day(today.0 + days)))
         }
         (false, None) => (None, None),
     }
@@ -227,37 +241,30 @@ fn span(filter: &DeadlineFilter, today: Day) -> (Option<Day>, Option<Day>) {
 
 fn answered(
     reference: &str,
-    entry: &Entry,
+    entry: Entry,
     filter: &DeadlineFilter,
     today: &dyn Fn(&str) -> Day,
 ) -> Option<CaseDeadline> {
     let today = today(&entry.workflow);
     let (answer, why) = entry.answer(today);
     let is_wanted = match (filter.overdue, filter.within) {
-        (true, _) => {
-            let may_be_late = entry.due.earliest.is_some_and(|earliest| earliest < today);
-            answer == Answer::Missed || answer == Answer::Indeterminate && may_be_late
-        }
-        (false, Some(days)) => {
-            let days = i32::try_from(days).unwrap_or(i32::MAX);
-            let until = Day(today.0.saturating_add(days));
-            entry.due.earliest.is_some_and(|earliest| today <= earliest && earliest <= until)
-        }
+        (true, _) => may_be_late(answer, entry.due, today),
+        (false, Some(days)) => falls_due(entry.due, today, days),
         (false, None) => entry.begins.is_none_or(|begins| begins <= today),
     };
     is_wanted.then(|| CaseDeadline {
         reference: reference.to_owned(),
-        workflow: entry.workflow.clone(),
-        deadline: entry.deadline.clone(),
-        title: entry.title.clone(),
-        entity: entry.entity.clone(),
+        workflow: entry.workflow,
+        deadline: entry.deadline,
+        title: entry.title,
+        entity: entry.entity,
         round: entry.round,
         due: entry.due,
         answer,
         why,
         days_left: entry.due.latest.and_then(|latest| latest.0.checked_sub(today.0)),
         started_by: Version(entry.started_by),
-        calendar: entry.calendar.clone(),
+        calendar: entry.calendar,
     })
 }
 
@@ -265,8 +272,7 @@ impl Entry {
     fn of(state: &CaseState, round: &Round<'_>, today: Day) -> Self {
         let DeadlineReading { deadline, title, entity, round: number, due, calendar, .. } =
             reading(state, round, today);
-        let is_doubtful = round.clock.exists == crate::case::clock::Existence::Unknown;
-        let unknown = is_doubtful.then(|| "it is not known whether the duty exists".to_owned());
+        let unknown = round.doubt().map(str::to_owned);
         Self {
             workflow: state.definition().pin(),
             deadline,
@@ -279,8 +285,8 @@ impl Entry {
             calendar,
             is_endless: round.due.is_endless,
             stands_still: round.stands_still(),
+            is_doubtful: unknown.is_some(),
             doubt: unknown.or_else(|| round.due.doubt.clone()),
-            is_doubtful,
         }
     }
 
@@ -305,46 +311,55 @@ impl Entry {
     }
 }
 
-/// The open rounds of a case that have begun by a day, and the day from which there are more.
-fn open_rounds(state: &CaseState, until: Day) -> (Vec<Entry>, Option<Day>) {
-    let definition = state.definition();
-    let all = rounds(state, until);
-    let is_open = |round: &&Round<'_>| {
-        round.met.is_none() && round.clock.void.is_none() && round.answer(until).0 != Answer::Void
-    };
-    let entries = all.iter().filter(is_open).map(|round| Entry::of(state, round, until)).collect();
-    let more = all.iter().filter(|round| {
-        let deadline = &definition.deadlines[round.clock.deadline.index()];
-        matches!(deadline.repeats, Some(Repeats::FromEnd(_))) && !round.clock.is_closed
+/// The day from which a case has rounds that are not among these.
+fn listed_until(state: &CaseState, rounds: &[Round<'_>], until: Day) -> Option<Day> {
+    let more = rounds.iter().filter(|round| {
+        let deadline = &state.definition().deadlines[round.clock.deadline.index()];
+        matches!(deadline.repeats, Some(Repeats::FromEnd(_)))
+            && !round.clock.is_closed
+            && round.clock.lapsed_by().is_none()
     });
     // The last round of each such clock is the one that ends on or after the day.
     let ends = more.filter_map(|round| round.due.latest).filter(|latest| *latest >= until);
-    (entries, ends.min().map(|end| Day(end.0 + 1)))
+    ends.min().map(|end| Day(end.0 + 1))
 }
 
-/// Writes the open deadlines of a case, and takes away those that it had.
-fn enter(engine: &Engine, case_id: CaseId, writes: &mut Vec<ModelWrite>) -> Result<(), ReadError> {
-    let store = engine.store().as_ref();
+/// Writes the open deadlines of a case, and takes away those that it had. Rounds are listed that begin by `until`, or by
+/// [`AHEAD_DAYS`] after the last event where that is later.
+fn enter(
+    engine: &Engine,
+    case_id: CaseId,
+    until: Option<Day>,
+    writes: &mut Vec<ModelWrite>,
+) -> Result<(), ReadError> {
     let loaded = engine.replay(case_id)?;
     let state = &loaded.state;
     let Some(last) = state.log().last() else { return Ok(()) };
     let reference = state.log()[0].case.clone();
-    let until = Day(state.definition().day_of(last.recorded_at).0 + AHEAD_DAYS);
-    let (entries, beyond) = open_rounds(state, until);
+    let ahead = Day(state.definition().day_of(last.recorded_at).0 + AHEAD_DAYS);
+    let until = until.map_or(ahead, |until| until.max(ahead));
+    let all = rounds(state, until);
+    let beyond = listed_until(state, &all, until);
+    let is_open = |round: &&Round<'_>| round.is_open() && round.answer(until).0 != Answer::Void;
+    let entries = all.iter().filter(is_open).map(|round| Entry::of(state, round, until));
     let mut keys: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
-    for (number, entry) in entries.iter().enumerate() {
+    for (number, entry) in entries.enumerate() {
         let own = format!("{reference}\0{number:04}");
-        let key = match entry.due.earliest {
+        let key = match entry.due.earliest.or(entry.due.latest) {
             Some(day) => format!("d/{}\0{own}", day_key(day)),
             None => format!("u/{own}"),
         };
-        keys.insert(key.into_bytes(), serde_json::to_vec(entry).map_err(|error| broken(&error))?);
+        keys.insert(key.into_bytes(), serde_json::to_vec(&entry).map_err(|error| broken(&error))?);
     }
     if let Some(day) = beyond {
         keys.insert(format!("b/{}\0{reference}", day_key(day)).into_bytes(), Vec::new());
     }
+    let is_gone = |round: &Round<'_>| round.met.is_none() && !round.is_open();
+    if all.iter().any(|round| is_gone(round) && round.answer(until).0 == Answer::Missed) {
+        keys.insert(format!("m/{reference}\0").into_bytes(), Vec::new());
+    }
     let prefix = format!("k/{reference}\0").into_bytes();
-    for old in keys_of(store, &prefix)? {
+    for old in keys_of(engine, &prefix)? {
         if !keys.contains_key(&old) {
             writes.push(([&prefix[..], &old].concat(), None));
             writes.push((old, None));
@@ -357,17 +372,13 @@ fn enter(engine: &Engine, case_id: CaseId, writes: &mut Vec<ModelWrite>) -> Resu
     Ok(())
 }
 
-fn keys_of(store: &dyn EventStore, prefix: &[u8]) -> Result<BTreeSet<Vec<u8>>, ReadError> {
+fn keys_of(engine: &Engine, prefix: &[u8]) -> Result<BTreeSet<Vec<u8>>, ReadError> {
     let mut keys = BTreeSet::new();
-    let mut after: Option<Vec<u8>> = None;
-    loop {
-        let page = store.models().scan(MODEL, prefix, after.as_deref(), PAGE_ENTRIES)?;
-        keys.extend(page.iter().map(|(key, _)| key[prefix.len()..].to_vec()));
-        match page.last() {
-            Some((last, _)) if page.len() == PAGE_ENTRIES => after = Some(last.clone()),
-            _ => return Ok(keys),
-        }
-    }
+    each(engine, prefix, None, |key, _| {
+        keys.insert(key[prefix.len()..].to_vec());
+        Ok(true)
+    })?;
+    Ok(keys)
 }
 
 /// A day whose text sorts as the day does.
