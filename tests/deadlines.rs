@@ -5,6 +5,7 @@ use std::sync::Arc;
 use casebook_engine::case::event::{ProposedEvent, Recorder};
 use casebook_engine::case::occurred::{Day, Occurred};
 use casebook_engine::case::reading::{Cut, Recorded};
+use casebook_engine::definition::Definition;
 use casebook_engine::definition::compile::compile;
 use casebook_engine::definition::source::SourceFile;
 use casebook_engine::engine::{Engine, Opening, RecordError, RecordOptions};
@@ -61,11 +62,22 @@ impl Register {
     }
 
     fn of(text: &str) -> Self {
-        let mut files = vec![SourceFile { name: "timed.yaml".into(), text: text.into() }];
-        files.extend(casebook_engine::workflows::calendar("calendars/england-and-wales.yaml"));
-        let definition = compile(&files).unwrap_or_else(|problems| panic!("{}", problems[0].snippet));
-        let engine = Engine::open(Arc::new(MemoryStore::default()), vec![definition]).unwrap();
+        Self::with(&[text.to_owned()])
+    }
+
+    /// With several versions of a definition; cases open under the first.
+    fn with(texts: &[String]) -> Self {
+        let definitions = texts.iter().map(|text| Self::compiled(text)).collect();
+        let engine = Engine::open(Arc::new(MemoryStore::default()), definitions).unwrap();
         Self { runtime: Runtime::new().unwrap(), engine }
+    }
+
+    fn compiled(text: &str) -> Definition {
+        let mut files = vec![SourceFile { name: "timed.yaml".into(), text: text.into() }];
+        if text.contains("england-and-wales.yaml") {
+            files.extend(casebook_engine::workflows::calendar("calendars/england-and-wales.yaml"));
+        }
+        compile(&files).unwrap_or_else(|problems| panic!("{}", problems[0].snippet))
     }
 
     fn with_a_notice(reference: &str) -> Self {
@@ -79,7 +91,7 @@ impl Register {
     fn open(&self, reference: &str, on: &str) {
         let opening = Opening {
             reference: reference.into(),
-            workflow: "timed".into(),
+            workflow: "timed@1".into(),
             event: event("case-opened", on, &[]),
             then: vec![],
         };
@@ -136,7 +148,8 @@ fn event(name: &str, on: &str, data: &[(&str, &str)]) -> ProposedEvent {
     let role = data.iter().find(|(field, _)| *field == "by").map_or("clerk", |(_, role)| role);
     let mut event = ProposedEvent::new(name, Recorder { id: format!("{role}-1"), role: role.into() });
     event.occurred = Some(Occurred::parse(on).unwrap());
-    if !matches!(name, "case-opened" | "report-issued" | "time-set") {
+    let of_the_case = ["case-opened", "report-issued", "time-set", "definition-migrated", "clock-stopped"];
+    if !of_the_case.contains(&name) {
         let person = data.iter().find(|(field, _)| *field == "person").map_or("P1", |(_, person)| person);
         event.scope.insert("person".into(), person.into());
     }
@@ -316,9 +329,9 @@ fn what_is_vague_is_listed_as_undecided_once_it_may_be_late_and_never_forgotten(
     assert_eq!(list("2021-05", "2021-05-14"), Vec::<String>::new());
     assert_eq!(
         list("2021-05", "2021-06-02"),
-        ["R/1 answer indeterminate 2021-06-15", "R/1 appeal indeterminate 2021-06-28"]
+        ["R/1 answer indeterminate 2021-06-14", "R/1 appeal indeterminate 2021-06-28"]
     );
-    assert_eq!(list("2021-05", "2021-06-16")[0], "R/1 answer missed 2021-06-15");
+    assert_eq!(list("2021-05", "2021-06-16")[0], "R/1 answer missed 2021-06-14");
     // Only the last day on which it can be due is known.
     assert_eq!(list("../2021-05-10", "2021-05-25")[0], "R/1 answer missed 2021-05-24");
     // Nothing is known: it may be late, and comes last.
@@ -427,4 +440,98 @@ fn an_adjustment_that_cannot_be_counted_is_not_taken() {
     assert!(told.contains("counted without a calendar"), "{told}");
     let told = adjust(&[("kind", "left-out"), ("from", "2021-05-20"), ("until", "2021-05-12")]);
     assert!(told.contains("write a later day"), "{told}");
+}
+
+const CARRIED: &str = r#"
+workflow: timed
+version: 1
+language: casebook/1
+timezone: Europe/London
+calendars: { office: { version: "1", covered: { from: 2021-01-01, until: 2023-01-01 }, holidays: {} } }
+roles: { clerk: {} }
+entities: { person: { introduced-by: person-named } }
+events:
+  person-named: { scope: person }
+  notice-served: { scope: person }
+  answer-received: { scope: person }
+  report-issued: {}
+  clock-stopped: {}
+strands:
+  clock:
+    states: { running: {}, stopped: {} }
+    initial: running
+    transitions: [{ on: clock-stopped, from: running, to: stopped }]
+deadlines:
+  answer: { per: person, starts: notice-served, due: { length: 10 working-days }, met-by: answer-received, missed: breach }
+  appeal: { per: person, starts: notice-served, due: { length: 28 days }, met-by: answer-received }
+  report: { starts: case-opened, due: { length: 12 months }, then-every: 6 months, met-by: report-issued, when: case.state('clock') == 'running' }
+"#;
+
+/// Version 2: a holiday more, the answer due after 15 working days, no appeal any more.
+fn adopted(mapping: &str) -> Register {
+    let later = CARRIED
+        .replace("version: 1\n", "version: 2\n")
+        .replace("language: casebook/1\n", &format!("language: casebook/1\n{mapping}"))
+        .replace("version: \"1\"", "version: \"2\"")
+        .replace("holidays: {}", "holidays: { 2021-05-17: A holiday proclaimed late }")
+        .replace("length: 10 working-days", "length: 15 working-days");
+    let later = later.lines().filter(|line| !line.starts_with("  appeal:")).collect::<Vec<_>>().join("\n");
+    let register = Register::with(&[CARRIED.to_owned(), later]);
+    register.open("R/1", "2021-05-03");
+    register.record("R/1", "person-named", "2021-05-03", &[]).unwrap();
+    register.record("R/1", "notice-served", "2021-05-10", &[]).unwrap();
+    let before = ["report running 2022-05-03", "answer running 2021-05-24", "appeal running 2021-06-07"];
+    assert_eq!(register.on("R/1", "2021-05-24"), before);
+    let mut adoption = event("definition-migrated", "2021-05-12", &[]);
+    adoption.occurred = None;
+    adoption.data.insert("version".into(), 2.into());
+    adoption.data.insert("reason".into(), "new rules".into());
+    let key = CaseKey::Reference("R/1".into());
+    register
+        .runtime
+        .block_on(register.engine.record(&key, vec![adoption], RecordOptions::default()))
+        .unwrap();
+    register
+}
+
+fn now(register: &Register, day: &str) -> Vec<String> {
+    let key = CaseKey::Reference("R/1".into());
+    let state = register.runtime.block_on(register.engine.case(&key)).unwrap();
+    let told = casebook_engine::case::deadline_reading::deadlines(&state, Day::parse(day).unwrap());
+    told.iter()
+        .map(|told| {
+            let due = told.due.latest.map_or("?".into(), |day| day.to_string());
+            format!("{} {} {due}", told.deadline, told.answer.name())
+        })
+        .collect()
+}
+
+#[test]
+fn a_round_that_runs_when_a_version_is_adopted_is_read_anew_where_no_states_are_mapped() {
+    let register = adopted("");
+    // Fifteen working days, and one of them is a holiday now.
+    assert_eq!(now(&register, "2021-06-01"), ["report running 2022-05-03", "answer running 2021-06-01"]);
+    let overdue = DeadlineFilter { overdue: true, ..DeadlineFilter::default() };
+    assert_eq!(register.listed(overdue.clone(), "2021-06-01"), Vec::<String>::new());
+    assert_eq!(register.listed(overdue, "2021-06-02"), ["R/1 answer missed 2021-06-01"]);
+    let late = register.record("R/1", "answer-received", "2021-06-02", &[]).unwrap();
+    assert_eq!(types(&late), ["answer-received", "breach-noted"]);
+}
+
+#[test]
+fn a_round_that_runs_when_states_are_mapped_runs_on_as_long_as_it_was_and_by_the_new_calendar() {
+    let register = adopted("migrates-from: { \"1\": {} }\n");
+    assert_eq!(now(&register, "2021-05-25"), ["report running 2022-05-03", "answer running 2021-05-25"]);
+    assert_eq!(now(&register, "2021-05-26"), ["report running 2022-05-03", "answer missed 2021-05-25"]);
+    let overdue = DeadlineFilter { overdue: true, ..DeadlineFilter::default() };
+    assert_eq!(register.listed(overdue, "2021-05-26"), ["R/1 answer missed 2021-05-25"]);
+    // What meets it after the adoption meets the round that began before.
+    register.record("R/1", "answer-received", "2021-05-25", &[]).unwrap();
+    assert_eq!(now(&register, "2021-12-01")[1], "answer met 2021-05-25");
+    // What starts after it is as long as the new version says.
+    register.record("R/1", "notice-served", "2021-07-01", &[]).unwrap();
+    assert_eq!(now(&register, "2021-07-02").last().unwrap(), "answer running 2021-07-22");
+    // And the repeating duty ends by a condition of the new version.
+    register.record("R/1", "clock-stopped", "2021-08-01", &[]).unwrap();
+    assert!(now(&register, "2021-12-01").contains(&"report void 2022-05-03".to_owned()));
 }

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use casebook_engine::definition::Definition;
 use casebook_engine::engine::{Engine, Opening, RecordError, RecordOptions};
 use casebook_engine::store::{CaseKey, EventStore, MemoryStore, SledOptions, SledStore};
-use casebook_engine::trial::{Asked, CASES_AT_ONCE, CaseTrial, Outcome, TrialError, TrialSummary, trial};
+use casebook_engine::trial::{
+    Asked, CASES_AT_ONCE, CaseTrial, DeadlineAnswer, DeadlineChanges, Outcome, TrialError, TrialSummary,
+    trial,
+};
 use serde_json::Value;
 
 use crate::desk::{Desk, SMALL, definition, event, small};
@@ -14,12 +17,16 @@ use crate::office::Office;
 
 /// Opens a case under version 1, with these events in one batch.
 fn open(engine: &Engine, reference: &str, lines: &[&str]) {
+    open_under(engine, "small-inquiry@1", "case-opened on=2020-01-01", reference, lines);
+}
+
+fn open_under(engine: &Engine, pin: &str, opening: &str, reference: &str, lines: &[&str]) {
     let desk = Desk::of_open_case(engine.clone(), reference);
-    let under = engine.definitions().into_iter().find(|known| known.pin() == "small-inquiry@1").unwrap();
+    let under = engine.definitions().into_iter().find(|known| known.pin() == pin).unwrap();
     let opening = Opening {
         reference: reference.into(),
         workflow: under.pin(),
-        event: event(&under, "case-opened on=2020-01-01"),
+        event: event(&under, opening),
         then: lines.iter().map(|line| event(&under, line)).collect(),
     };
     desk.wait(engine.open_case(opening, RecordOptions::default())).unwrap();
@@ -258,4 +265,131 @@ fn a_trial_that_cannot_be_made_says_why() {
     office.wrong(&["workflow", "trial", &same, "--workflow", "unused"], 5, &["unused", "small-inquiry"]);
     office.wrong(&["workflow", "trial", "police-conduct"], 5, &["police-conduct", "small-inquiry"]);
     office.wrong(&["workflow", "trial", &same, "--limit", "many"], 2, &["many"]);
+}
+
+const TIMED: &str = "workflow: timed
+version: 1
+language: casebook/1
+roles: { clerk: {} }
+events: { notice-served: {}, answer-received: {}, report-issued: {} }
+deadlines:
+  answer: { starts: notice-served, due: { length: 10 days }, met-by: answer-received, missed: breach }
+  report: { starts: case-opened, due: { length: 12 months }, then-every: 6 months, met-by: report-issued }
+";
+
+/// The same as version 2, with the answer due after so many days.
+fn answer_within(days: &str) -> Definition {
+    definition(&TIMED.replace("version: 1", "version: 2").replace("10 days", days))
+}
+
+fn timed() -> Engine {
+    let engine = memory(vec![definition(TIMED)]);
+    let cases: [(&str, &[&str]); 4] = [
+        ("R/1", &["notice-served on=2021-05-10", "answer-received on=2021-05-18"]),
+        ("R/2", &["notice-served on=2021-05-10"]),
+        ("R/3", &[]),
+        ("R/4", &["notice-served on=2021-05-10", "answer-received on=2021-05-25"]),
+    ];
+    for (reference, lines) in cases {
+        open_under(&engine, "timed@1", "case-opened on=2021-05-03", reference, lines);
+    }
+    engine
+}
+
+fn at(instant: &str) -> Asked {
+    Asked { at: Some(instant.parse().unwrap()), ..Asked::default() }
+}
+
+/// Each deadline that differs: `case deadline before latest -> after latest`.
+fn deadlines_of(cases: &[CaseTrial]) -> Vec<String> {
+    let said = |said: Option<DeadlineAnswer>| {
+        said.map_or("none".to_owned(), |said| {
+            format!(
+                "{} {}",
+                said.answer.name(),
+                said.due.latest.map_or("?".to_owned(), |day| day.to_string())
+            )
+        })
+    };
+    let told = cases.iter().flat_map(|case| {
+        case.deadlines.iter().map(move |one| {
+            format!("{} {} {} -> {}", case.case, one.deadline, said(one.before), said(one.after))
+        })
+    });
+    told.collect()
+}
+
+#[test]
+fn deadlines_that_would_change_are_told_case_by_case_and_counted() {
+    let engine = timed();
+    let (cases, summary) = try_all(&engine, answer_within("5 days"), &at("2021-06-01T12:00:00Z"));
+    assert_eq!(
+        deadlines_of(&cases),
+        [
+            "R/1 answer met 2021-05-20 -> missed 2021-05-15",
+            "R/2 answer missed 2021-05-20 -> missed 2021-05-15",
+            "R/4 answer missed 2021-05-20 -> missed 2021-05-15",
+        ]
+    );
+    let counts = |changes: &DeadlineChanges| {
+        (changes.newly_missed.cases, changes.no_longer_missed.cases, changes.due_on_another_day.cases)
+    };
+    assert_eq!(counts(&summary.deadlines), (1, 0, 3));
+    assert_eq!(summary.deadlines.newly_missed.examples, ["R/1"]);
+    assert_eq!(outcomes(&cases)[2], ("R/3", Outcome::Unchanged));
+    assert_eq!((summary.changed, summary.refused, summary.could_adopt), (3, 0, 4));
+    // Sooner, what is still running now would be missed.
+    let (_, summary) = try_all(&engine, answer_within("5 days"), &at("2021-05-18T12:00:00Z"));
+    assert_eq!(summary.deadlines.newly_missed.examples, ["R/1", "R/2"]);
+    let (cases, summary) = try_all(&engine, answer_within("20 days"), &at("2021-06-01T12:00:00Z"));
+    assert_eq!(counts(&summary.deadlines), (0, 1, 3));
+    assert_eq!(summary.deadlines.no_longer_missed.examples, ["R/4"]);
+    assert!(deadlines_of(&cases).contains(&"R/4 answer missed 2021-05-20 -> met 2021-05-30".to_owned()));
+    let (cases, summary) = try_all(&engine, answer_within("10 days"), &at("2021-06-01T12:00:00Z"));
+    assert_eq!((deadlines_of(&cases).len(), summary.unchanged), (0, 4));
+}
+
+#[test]
+fn a_deadline_that_the_draft_adds_or_leaves_out_is_told() {
+    let engine = timed();
+    let without = TIMED.replace("version: 1", "version: 2");
+    let without =
+        without.lines().filter(|line| !line.starts_with("  answer:")).collect::<Vec<_>>().join("\n");
+    let (cases, summary) = try_all(&engine, definition(&without), &at("2021-06-01T12:00:00Z"));
+    assert_eq!(deadlines_of(&cases)[1], "R/2 answer missed 2021-05-20 -> none");
+    assert_eq!(summary.deadlines.no_longer_missed.examples, ["R/2", "R/4"]);
+    let more = format!(
+        "{}  referral: {{ starts: case-opened, due: {{ counting: following-day }}, met-by: report-issued }}\n",
+        TIMED.replace("version: 1", "version: 2")
+    );
+    let (cases, summary) = try_all(&engine, definition(&more), &at("2021-06-01T12:00:00Z"));
+    assert_eq!(deadlines_of(&cases)[2], "R/3 referral none -> missed 2021-05-04");
+    assert_eq!((summary.deadlines.newly_missed.cases, summary.deadlines.due_on_another_day.cases), (4, 0));
+}
+
+#[test]
+fn the_program_tells_the_deadlines_that_would_change() {
+    let office = Office::new();
+    let one = office.file("timed-1.yaml", TIMED);
+    let two =
+        office.file("timed-2.yaml", TIMED.replace("version: 1", "version: 2").replace("10 days", "5 days"));
+    office.done(&["open", "R/1", "--workflow", &one, "--occurred", "2021-05-03"]);
+    office.done(&["record", "R/1", "notice-served", "--occurred", "2021-05-10"]);
+    office.done(&["record", "R/1", "answer-received", "--occurred", "2021-05-18"]);
+    let told = office.done(&["workflow", "trial", &two]);
+    for words in [
+        "newly missed",
+        "due on another day",
+        "answer: met, due 20 May 2021; under the draft missed, due 15 May 2021",
+    ] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+    assert!(!told.contains("no longer missed"), "{told}");
+    let told = office.done(&["workflow", "trial", &two, "--json"]);
+    let lines: Vec<Value> = told.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let deadline = &lines[0]["deadlines"][0];
+    assert_eq!((&deadline["deadline"], &deadline["round"]), (&"answer".into(), &1.into()));
+    assert_eq!(deadline["after"]["answer"], "missed");
+    assert_eq!(deadline["before"]["due"]["latest"], "2021-05-20");
+    assert_eq!(lines[1]["summary"]["deadlines"]["newly_missed"]["examples"][0], "R/1");
 }

@@ -428,7 +428,7 @@ impl TriedDeadline {
 
 impl DeadlineChanges {
     fn count(&mut self, case: &CaseTrial) {
-        let mut count = |of: &mut CasesOf, is_meant: fn(&TriedDeadline) -> bool| {
+        let count = |of: &mut CasesOf, is_meant: fn(&TriedDeadline) -> bool| {
             if case.deadlines.iter().any(is_meant) {
                 of.cases += 1;
                 if of.examples.len() < EXAMPLES_MAX {

@@ -29,7 +29,7 @@ pub(super) struct TestArgs {
     /// Say which events, transitions, derived states and rules no scenario drives
     #[arg(long)]
     coverage: bool,
-    /// Exit code 9 if less than this share of the transitions, of the rules met, or of the rules unmet is driven
+    /// Exit code 9 if less than this share of the transitions, of the rules met or unmet, or of the deadlines started, met or missed is driven
     #[arg(long, value_name = "PERCENT", requires = "coverage", value_parser = clap::value_parser!(u8).range(0..=100))]
     require: Option<u8>,
 }
@@ -144,6 +144,9 @@ const fn words(what: Drivable) -> &'static str {
         Drivable::DerivedState => "derived states",
         Drivable::RuleMet => "rules, met",
         Drivable::RuleUnmet => "rules, not met",
+        Drivable::DeadlineStarted => "deadlines, started",
+        Drivable::DeadlineMet => "deadlines, met",
+        Drivable::DeadlineMissed => "deadlines, missed",
     }
 }
 

@@ -71,6 +71,15 @@ pub struct DueDays {
 }
 
 impl Answer {
+    const ALL: [Self; 6] =
+        [Self::Met, Self::Missed, Self::Running, Self::Paused, Self::Indeterminate, Self::Void];
+
+    /// The answer that is written so.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|answer| answer.name() == name)
+    }
+
     /// As it is written.
     #[must_use]
     pub const fn name(self) -> &'static str {

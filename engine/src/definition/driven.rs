@@ -1,4 +1,5 @@
-//! What scenarios drive of a definition: which event types, transitions, derived states and rules they play, and which not.
+//! What scenarios drive of a definition: which event types, transitions, derived states, rules and deadlines they play, and
+//! which not.
 //!
 //! [`Driven`] is filled while scenarios are played; [`Coverage::of`] compares it with everything that the definition's files
 //! write down, so that what is missing has a file and a line.
@@ -13,7 +14,9 @@ use super::parts::merged;
 use super::problem::Problems;
 use super::source::{BranchSource, Source, SourceFile, StrandSource, source};
 use super::syntax::{Place, Text};
-use super::{Definition, DerivedId, EventTypeId, OverlayId, StateId, Strand, StrandId};
+use super::{DeadlineId, Definition, DerivedId, EventTypeId, OverlayId, StateId, Strand, StrandId};
+use crate::case::day::Day;
+use crate::case::deadline::{Answer, rounds};
 use crate::case::effective::{EffectiveEvent, is_note};
 use crate::case::event::{RecordedEvent, engine_types};
 use crate::case::judge::{Question, rule_answers};
@@ -33,6 +36,9 @@ pub struct Driven {
     derived: HashSet<(DerivedId, StateId)>,
     met: HashSet<(EventTypeId, usize)>,
     unmet: HashSet<(EventTypeId, usize)>,
+    started: HashSet<DeadlineId>,
+    in_time: HashSet<DeadlineId>,
+    missed: HashSet<DeadlineId>,
 }
 
 impl Driven {
@@ -58,6 +64,20 @@ impl Driven {
             });
         }
         self.states_of(definition, &status);
+        // Before all days only that is said of a deadline which its events say: met, or met too late or too early.
+        for round in rounds(after, Day(i32::MIN)) {
+            self.deadline(round.clock.deadline, round.answer(Day(i32::MIN)).0);
+        }
+    }
+
+    /// Takes in what is said of a deadline that has started.
+    pub(crate) fn deadline(&mut self, deadline: DeadlineId, answer: Answer) {
+        self.started.insert(deadline);
+        match answer {
+            Answer::Met => self.in_time.insert(deadline),
+            Answer::Missed => self.missed.insert(deadline),
+            Answer::Running | Answer::Paused | Answer::Indeterminate | Answer::Void => false,
+        };
     }
 
     /// Takes in a refusal: the rules that stood in the way.
@@ -151,16 +171,25 @@ pub enum Drivable {
     RuleMet,
     /// A rule: not met, by an event refused, or recorded with a breach or an override.
     RuleUnmet,
+    /// A deadline: started.
+    DeadlineStarted,
+    /// A deadline that an event can meet: met in time.
+    DeadlineMet,
+    /// A deadline: met too late or too early, or expected to be missed on a day on which it is.
+    DeadlineMissed,
 }
 
 /// Everything that can be driven, in the order in which it is told.
-const DRIVABLE: [Drivable; 6] = [
+const DRIVABLE: [Drivable; 9] = [
     Drivable::Event,
     Drivable::Transition,
     Drivable::TransitionFrom,
     Drivable::DerivedState,
     Drivable::RuleMet,
     Drivable::RuleUnmet,
+    Drivable::DeadlineStarted,
+    Drivable::DeadlineMet,
+    Drivable::DeadlineMissed,
 ];
 
 /// Something that no scenario drives.
@@ -199,6 +228,7 @@ impl Coverage {
                 count.strand(definition, strand, driven);
             }
             count.derived(definition, &source, driven);
+            count.deadlines(definition, &source, driven);
         }
         count.finish()
     }
@@ -209,10 +239,17 @@ impl Coverage {
         self.measures.iter().find(|measure| measure.what == what)
     }
 
-    /// Whether transitions, rules met and rules unmet each reach this many percent.
+    /// Whether transitions, rules met and unmet, and deadlines started, met and missed each reach this many percent.
     #[must_use]
     pub fn reaches(&self, percent: usize) -> bool {
-        let counted = [Drivable::Transition, Drivable::RuleMet, Drivable::RuleUnmet];
+        let counted = [
+            Drivable::Transition,
+            Drivable::RuleMet,
+            Drivable::RuleUnmet,
+            Drivable::DeadlineStarted,
+            Drivable::DeadlineMet,
+            Drivable::DeadlineMissed,
+        ];
         self.measures.iter().all(|measure| !counted.contains(&measure.what) || measure.percent() >= percent)
     }
 }
@@ -254,6 +291,18 @@ impl Count<'_> {
                 let is_driven = driven.derived.contains(&(id, StateId(index)));
                 self.add(Drivable::DerivedState, state.name.place, name, is_driven);
             }
+        }
+    }
+
+    fn deadlines(&mut self, definition: &Definition, source: &Source, driven: &Driven) {
+        for (written, _) in &source.deadlines {
+            let (name, place) = (&written.value, written.place);
+            let Some(id) = definition.deadline(name) else { continue };
+            self.add(Drivable::DeadlineStarted, place, name, driven.started.contains(&id));
+            if !definition.deadlines[id.index()].met_by.is_empty() {
+                self.add(Drivable::DeadlineMet, place, name, driven.in_time.contains(&id));
+            }
+            self.add(Drivable::DeadlineMissed, place, name, driven.missed.contains(&id));
         }
     }
 
@@ -396,6 +445,7 @@ events:
       - { id: used-once, class: compliance, require: permit.count('used') == 0, message: used before }
   warned: { scope: [permit], record: [clerk] }
   cleared: { scope: [permit], record: [clerk] }
+  noted: { record: [clerk] }
   gap-declared: { record: [clerk] }
 strands:
   permit:
@@ -407,6 +457,8 @@ strands:
         from: [requested, granted]
         choose: [{ where: { answer: \"yes\" }, to: granted }, { to: denied }]
     overlays: { warned: { set-by: warned, cleared-by: cleared } }
+deadlines:
+  answer: { per: permit, starts: requested, due: { length: 28 days }, met-by: decided }
 derived:
   file: { states: [{ warned: \"case.permits.exists(p, p.overlay('warned'))\" }, { quiet: true }] }
 ";
@@ -482,7 +534,7 @@ derived:
     fn a_declared_gap_moves_its_strand_and_records_no_event_of_its_type() {
         let gap =
             "scenario: gap\ngiven requested permit=P1\nwhen used permit=P1 declare-gaps\nthen gap decided";
-        check(gap, Drivable::Event, &["decided", "warned", "cleared"]);
+        check(gap, Drivable::Event, &["decided", "warned", "cleared", "noted"]);
         check(
             gap,
             Drivable::Transition,
@@ -492,5 +544,25 @@ derived:
                 "permit: warned cleared by cleared",
             ],
         );
+    }
+
+    #[test]
+    fn a_deadline_is_missed_by_what_is_late_and_by_what_is_expected_of_a_day() {
+        let requested = "scenario: asked\ngiven requested permit=P1 occurred=2021-05-03";
+        let driven = |then: &str, what: Drivable, expected: &[&str]| {
+            check(&format!("{requested}\n{then}"), what, expected);
+        };
+        let decided =
+            |on: &str| format!("when decided permit=P1 answer=\"yes\" occurred={on}\nthen accepted");
+        driven(&decided("2021-05-10"), Drivable::DeadlineMet, &[]);
+        driven(&decided("2021-05-10"), Drivable::DeadlineMissed, &["answer"]);
+        driven(&decided("2021-06-10"), Drivable::DeadlineMissed, &[]);
+        driven(&decided("2021-06-10"), Drivable::DeadlineMet, &["answer"]);
+        let asked = "then deadline answer of P1 is missed on 2021-06-10";
+        driven(asked, Drivable::DeadlineStarted, &[]);
+        driven(asked, Drivable::DeadlineMissed, &[]);
+        driven("then deadline answer of P1 is running on 2021-05-10", Drivable::DeadlineMissed, &["answer"]);
+        let warned = "scenario: never asked\nwhen noted\nthen accepted";
+        check(warned, Drivable::DeadlineStarted, &["answer"]);
     }
 }

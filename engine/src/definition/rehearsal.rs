@@ -135,12 +135,15 @@ fn play(mut stage: Stage<'_>, scenario: &Scenario) -> ScenarioOutcome {
         Err(failure) => vec![failure],
         Ok(given) => {
             let answer = scenario.when.as_ref().map_or(given, |event| stage.propose(event, false));
-            let found = |expectation: &Expectation| stage.check(&answer, &expectation.expected).err();
-            let failure = |expectation: &Expectation| {
-                let found = found(expectation)?;
-                Some(Failure { line: expectation.line, expected: expectation.text.clone(), found })
-            };
-            scenario.then.iter().filter_map(failure).collect()
+            let mut failures = Vec::new();
+            for Expectation { expected, text, line, .. } in &scenario.then {
+                match (stage.check(&answer, expected), expected) {
+                    (Err(found), _) => failures.push(Failure { line: *line, expected: text.clone(), found }),
+                    (Ok(()), Expected::Deadline(wanted)) => stage.drive_deadline(wanted),
+                    (Ok(()), _) => {}
+                }
+            }
+            failures
         }
     };
     let (scenario, file, line) = (scenario.title.clone(), scenario.file.clone(), scenario.line);
@@ -391,6 +394,15 @@ impl<'d> Stage<'d> {
         let why = found.why.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
         let due = due_words(found.due.earliest, found.due.latest);
         Err(format!("{} is {}{why}, due {due}", wanted.deadline, found.answer.name()))
+    }
+
+    /// What is expected of a deadline, and holds, is driven.
+    fn drive_deadline(&mut self, wanted: &DeadlineExpectation) {
+        let answer = crate::case::deadline::Answer::named(&wanted.answer);
+        let deadline = self.definition.deadline(&wanted.deadline);
+        if let (Some(driven), Some(deadline), Some(answer)) = (&mut self.driven, deadline, answer) {
+            driven.deadline(deadline, answer);
+        }
     }
 
     fn check_accepts(&self, name: &str) -> Result<(), String> {

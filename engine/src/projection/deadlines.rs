@@ -27,7 +27,7 @@ use crate::engine::Engine;
 use crate::store::{CaseKey, ModelWrite, ReadError, StorageError};
 
 /// The model's name; the number changes with its shape, and an older one is left behind and rebuilt.
-const MODEL: &str = "deadlines-2";
+pub const MODEL: &str = "deadlines-2";
 
 /// Events read at a time.
 const PAGE_EVENTS: usize = 2_000;
