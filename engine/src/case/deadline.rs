@@ -346,8 +346,8 @@ impl<'d, 'c> Counter<'d, 'c> {
     /// longest for the latest; `None` where a span may never have ended.
     fn paused(&self, edge: Edge) -> Option<Vec<(Day, Day)>> {
         let ended = self.clock.pauses.iter().filter(|pause| pause.is_certain || edge == Edge::Latest);
-        let ended = ended.filter_map(|Pause { from, until, .. }| Some((*from, (*until)?)));
-        ended.fold(Some(Vec::new()), |spans, (from, until)| and_span(spans, from, until, edge))
+        let mut ended = ended.filter_map(|Pause { from, until, .. }| Some((*from, (*until)?)));
+        ended.try_fold(Vec::new(), |spans, (from, until)| and_span(Some(spans), from, until, edge))
     }
 
     /// Whether the clock may have stood still on its last day, and may still: then there is no last day yet.

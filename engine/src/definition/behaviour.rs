@@ -296,7 +296,7 @@ fn decides(what: &str) -> bool {
     !["basis: ", "message: ", "title: "].iter().any(|part| what.starts_with(part))
 }
 
-fn all<'c>(changes: &'c Changes) -> impl Iterator<Item = (&'c String, Option<&'c Changed>)> {
+fn all(changes: &Changes) -> impl Iterator<Item = (&String, Option<&Changed>)> {
     let changed = changes.changed.iter().map(|changed| (&changed.name, Some(changed)));
     changes.added.iter().chain(&changes.removed).map(|name| (name, None)).chain(changed)
 }

@@ -261,7 +261,8 @@ impl<'a> Ground<'a> {
         }
     }
 
-    fn among(&self, types: &BTreeSet<String>, length_max: usize, trials_left: &Cell<usize>) -> Found {
+    /// What might be written before the last event, under either version.
+    fn steps(&self, types: &BTreeSet<String>) -> BTreeSet<Step> {
         let mut steps: BTreeSet<Step> = BTreeSet::new();
         for definition in [self.lawful, self.other] {
             let ids = types.iter().filter_map(|name| definition.event(name)).collect();
@@ -273,6 +274,11 @@ impl<'a> Ground<'a> {
                 steps.extend(filled.flat_map(|step| with_dates(step, &self.dates)));
             }
         }
+        steps
+    }
+
+    fn among(&self, types: &BTreeSet<String>, length_max: usize, trials_left: &Cell<usize>) -> Found {
+        let steps = self.steps(types);
         let mut ways = Vec::new();
         let (mut here, mut there) = (Vec::new(), Vec::new());
         for (number, step) in (0_u64..).zip(steps) {
