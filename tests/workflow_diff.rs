@@ -1,5 +1,6 @@
 //! What `workflow diff` says of two versions is what they do: every history that it shows replays as it says.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use casebook_engine::definition::Definition;
@@ -173,6 +174,28 @@ fn expecting(finding: &Finding, expected: Expected) -> Scenario {
     Scenario { then, ..finding.scenario() }
 }
 
+/// The deadline is answered on the day as the finding says.
+#[track_caller]
+fn check_deadline(definition: &Arc<Definition>, finding: &Finding, on: impl Display, said: &str) {
+    let history = expecting(finding, Expected::Accepted).to_string();
+    let played: Vec<&str> = history.lines().skip(1).filter(|line| !line.starts_with("then")).collect();
+    let check = |then: &str| {
+        let text = format!("scenario: s\n{}\nthen {then}\n", played.join("\n"));
+        let file = SourceFile { name: "s.txt".to_owned(), text };
+        let scenarios = parse(&file).unwrap_or_else(|problems| panic!("{}\n{problems:#?}", file.text));
+        let outcome = run(definition, &scenarios[0]);
+        assert!(outcome.holds(), "{}\n{outcome:#?}", file.text);
+    };
+    check("accepted");
+    if said == "none" {
+        return;
+    }
+    let of = said.strip_prefix("of ").and_then(|rest| rest.split_once(' '));
+    let of = of.map(|(of, _)| format!(" of {of}")).unwrap_or_default();
+    let answer = said.split(", due").next().and_then(|said| said.rsplit(' ').next()).expect("an answer");
+    check(&format!("deadline {}{of} is {answer} on {on}", finding.name));
+}
+
 /// The history is answered as the finding says, by both versions, when it is played from its text.
 #[track_caller]
 fn check_finding(old: &Arc<Definition>, new: &Arc<Definition>, finding: &Finding) {
@@ -220,37 +243,8 @@ fn check_finding(old: &Arc<Definition>, new: &Arc<Definition>, finding: &Finding
         }
         Differs::Deadline { on, before, now } => {
             assert_ne!(before, now);
-            for (definition, said) in [(old, before), (new, now)] {
-                holds(definition, Expected::Accepted);
-                let text = |words: &str| {
-                    format!(
-                        "scenario: s\n{}then {words}\n",
-                        expecting(finding, Expected::Accepted)
-                            .to_string()
-                            .lines()
-                            .skip(1)
-                            .filter(|line| !line.starts_with("then"))
-                            .map(|line| format!("{line}\n"))
-                            .collect::<String>()
-                    )
-                };
-                let of = said
-                    .strip_prefix("of ")
-                    .and_then(|rest| rest.split_once(' '))
-                    .map(|(of, _)| format!(" of {of}"))
-                    .unwrap_or_default();
-                let answer =
-                    said.split(", due").next().and_then(|said| said.rsplit(' ').next()).expect("an answer");
-                if said == "none" {
-                    continue;
-                }
-                let text = text(&format!("deadline {}{of} is {answer} on {on}", finding.name));
-                let file = SourceFile { name: "s.txt".to_owned(), text };
-                let scenarios =
-                    parse(&file).unwrap_or_else(|problems| panic!("{}\n{problems:#?}", file.text));
-                let outcome = run(definition, &scenarios[0]);
-                assert!(outcome.holds(), "{}\n{outcome:#?}", file.text);
-            }
+            check_deadline(old, finding, on, before);
+            check_deadline(new, finding, on, now);
         }
     }
     // What is printed is a scenario that can be put beside the later version.

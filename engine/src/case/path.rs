@@ -2,7 +2,7 @@
 //!
 //! Events that have not been written yet are tried as candidates: every type that can matter, about every entity
 //! that can matter, in each way of filling it in that a transition or a condition tells apart. What they leave open
-//! counts as possible. [`super::search`] finds the shortest way; this says where it looks, and tells it to people.
+//! counts as possible. `search` finds the shortest way; this says where it looks, and tells it to people.
 
 use std::cell::Cell;
 use std::collections::BTreeSet;

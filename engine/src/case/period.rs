@@ -1,7 +1,7 @@
 //! When a period ends: days, weeks, months and years of the calendar, and working days, counted as law counts them.
 //!
 //! A period ends at the midnight that ends its last day, so a [`Day`] is all there is to say. Months and years run to the
-//! corresponding date, or to the month's last day where it has none (*Dodds v Walker* [1981] 1 WLR 1027).
+//! corresponding date, or to the month's last day where it has none (*Dodds v Walker* \[1981\] 1 WLR 1027).
 
 use super::day::{Day, days_in_month};
 use crate::definition::calendar::{Calendar, NotCovered};

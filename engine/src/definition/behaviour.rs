@@ -1,7 +1,7 @@
 //! What two versions of a definition do differently: for each change a shortest history that shows it.
 //!
 //! [`super::diff`] says what is written differently. Here each of those changes is followed to an event that the versions
-//! answer differently, by a search that ends at a limit ([`super::divergence`]). Where none is found, that is said, and
+//! answer differently, by a search that ends at a limit (`divergence`). Where none is found, that is said, and
 //! with it how far was looked.
 
 use std::cell::Cell;
