@@ -24,6 +24,7 @@ pub mod explain;
 mod fields;
 mod functions;
 pub mod grammar;
+mod guide;
 pub mod lint;
 pub mod mentions;
 pub mod page;

@@ -5,19 +5,21 @@
 //! at every status, or only at those that show something new, which finds most of what there is at a small part of the
 //! cost and proves nothing.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::ControlFlow;
 
 use super::condition::EntityId;
+use super::guide::Estimate;
 use super::mentions::Mentions;
-use super::{Definition, EventTypeId, Introduction, KindId, StateId, Strand, StrandId};
+use super::{Definition, EventTypeId, Introduction, KindId, Ownership, StateId, Strand, StrandId};
 use crate::case::candidate::{Candidate, Distinctions};
 use crate::case::event::{Payload, Scope, engine_types};
 use crate::case::judge::{Judgement, Question, judge};
 use crate::case::path::fingerprint;
 use crate::case::refusal::Step;
-use crate::case::status::Status;
+use crate::case::status::{Status, branches_for};
 
 /// The ids that are tried, by kind.
 pub(crate) type Universe = BTreeMap<KindId, Vec<String>>;
@@ -43,10 +45,20 @@ pub(crate) fn candidates(
     universe: &Universe,
     types: &BTreeSet<EventTypeId>,
 ) -> (Vec<Candidate>, bool) {
+    filled_in(definition, universe, types, false)
+}
+
+/// As [`candidates`], with those that a gap can stand for: nobody knows then what the event said.
+pub(crate) fn filled_in(
+    definition: &Definition,
+    universe: &Universe,
+    types: &BTreeSet<EventTypeId>,
+    with_gaps: bool,
+) -> (Vec<Candidate>, bool) {
     let distinctions = Distinctions::of(definition);
     let mut candidates = Vec::new();
     for &event in types {
-        let variants = with_fields_left_out(definition, event, distinctions.variants(event));
+        let variants = with_fields_left_out(definition, (event, with_gaps), distinctions.variants(event));
         for scope in scopes(definition, universe, event) {
             for data in &variants {
                 let number = candidates.len();
@@ -58,8 +70,12 @@ pub(crate) fn candidates(
     (candidates, complete)
 }
 
-/// Beside the variants, those without a field that rows look at and the schema does not require.
-fn with_fields_left_out(definition: &Definition, event: EventTypeId, variants: Vec<Payload>) -> Vec<Payload> {
+/// Beside the variants, those without a field that rows look at and that may be lacking.
+fn with_fields_left_out(
+    definition: &Definition,
+    (event, with_gaps): (EventTypeId, bool),
+    variants: Vec<Payload>,
+) -> Vec<Payload> {
     let rows = definition.strands.iter().flat_map(|strand| strand.rows.get(&event).into_iter().flatten());
     let starts = definition.strands.iter().flat_map(|strand| &strand.initial);
     let starts = starts.filter(|initial| initial.on == Some(event)).flat_map(|initial| &initial.branches);
@@ -69,7 +85,8 @@ fn with_fields_left_out(definition: &Definition, event: EventTypeId, variants: V
     let schema = &definition.event_type(event).schema;
     let mut all = variants;
     for field in fields {
-        if schema.field(std::slice::from_ref(field)).is_none_or(|described| described.required) {
+        let may_lack = |required: bool| !required || (with_gaps && definition.event_type(event).may_be_gap);
+        if schema.field(std::slice::from_ref(field)).is_none_or(|described| !may_lack(described.required)) {
             continue;
         }
         for mut variant in all.clone() {
@@ -179,8 +196,8 @@ fn amending(definition: &Definition, kind: KindId) -> impl Iterator<Item = Event
     types.filter(move |(_, event)| event.amends.contains(&kind)).map(|(id, _)| id)
 }
 
-/// The event types by which conditions tell statuses apart.
-pub(crate) fn told_apart_by(definition: &Definition) -> BTreeSet<EventTypeId> {
+/// What rules and derived strands mention.
+pub(crate) fn everything_mentioned(definition: &Definition) -> Mentions {
     let mut mentions = Mentions::default();
     for (id, event) in (0_u16..).map(EventTypeId).zip(&definition.events) {
         for rule in &event.rules {
@@ -190,6 +207,12 @@ pub(crate) fn told_apart_by(definition: &Definition) -> BTreeSet<EventTypeId> {
     for condition in definition.derived.iter().flat_map(|derived| &derived.conditions) {
         mentions.of_condition(None, condition);
     }
+    mentions
+}
+
+/// The event types by which conditions tell statuses apart.
+pub(crate) fn told_apart_by(definition: &Definition) -> BTreeSet<EventTypeId> {
+    let mentions = everything_mentioned(definition);
     let mut found = mentions.events;
     for (kind, _) in mentions.entity_values.keys() {
         found.extend(&definition.kinds[kind.index()].introduced_by);
@@ -291,6 +314,9 @@ pub(crate) fn search(
             if is_before_opening != is_opening || !names.iter().all(|name| name.fits(&nodes[at].status)) {
                 continue;
             }
+            if breadth == Breadth::New && is_barred(definition, &nodes[at].status, candidate) {
+                continue;
+            }
             trials += 1;
             if trials > trials_max {
                 return Ended::AtLimit;
@@ -322,6 +348,77 @@ pub(crate) fn search(
         }
     }
     Ended::Exhausted
+}
+
+/// Tries the events with which an estimate says that a way may begin, in the status that it says is nearest.
+///
+/// An estimate of nothing left ends the search, as the trial that it looks for was seen then or never will be.
+pub(crate) fn seek(
+    (definition, candidates): (&Definition, &[Candidate]),
+    start: &Place,
+    told_apart: &BTreeSet<EventTypeId>,
+    statuses_max: usize,
+    estimate: impl Fn(&Status) -> Estimate,
+    mut each: impl FnMut(&Trial<'_>) -> ControlFlow<()>,
+) -> Ended {
+    let nowhere = Step { event_type: String::new(), scope: Scope::new(), with: Vec::new() };
+    let mut nodes = vec![Node { status: start.status.clone(), parent: 0, by: nowhere }];
+    let mut lengths = vec![0_usize];
+    let mut seen = HashSet::from([fingerprint(&start.status, told_apart)]);
+    let first = estimate(&start.status);
+    let mut open = BinaryHeap::from([Reverse((first.cost, 0, 0, first.first))]);
+    while let Some(Reverse((_, _, at, first))) = open.pop() {
+        for candidate in first.into_iter().map(|index| &candidates[index]) {
+            let judgement = judge(definition, &nodes[at].status, &Question::about(&candidate.event));
+            let after = judgement.is_legal().then(|| {
+                let mut after = nodes[at].status.clone();
+                after.step(definition, &candidate.event);
+                after
+            });
+            let (before, nodes_now) = (&nodes[at].status, nodes.as_slice());
+            let (judgement, after_it) = (&judgement, after.as_ref());
+            let trial = Trial {
+                before,
+                candidate,
+                judgement,
+                after: after_it,
+                nodes: nodes_now,
+                at,
+                start: &start.way,
+            };
+            if each(&trial).is_break() {
+                return Ended::Stopped;
+            }
+            let Some(status) = after.filter(|after| seen.insert(fingerprint(after, told_apart))) else {
+                continue;
+            };
+            if nodes.len() >= statuses_max {
+                return Ended::AtLimit;
+            }
+            let next = estimate(&status);
+            let length = lengths[at] + 1;
+            open.push(Reverse((next.cost, length, nodes.len(), next.first)));
+            lengths.push(length);
+            nodes.push(Node { status, parent: at, by: candidate.step(definition) });
+        }
+    }
+    Ended::Exhausted
+}
+
+/// Whether a strand that owns the event has no row for it: most trials end there, and the strand alone can say so.
+fn is_barred(definition: &Definition, status: &Status, candidate: &Candidate) -> bool {
+    let event = candidate.event.event_type;
+    let event_type = definition.event_type(event);
+    let mut owns = event_type.moves.iter().filter(|(_, ownership)| *ownership == Ownership::Owns).peekable();
+    if event_type.always_accepted || owns.peek().is_none() {
+        return false;
+    }
+    let closure = status.closure(definition, candidate.event.scope());
+    owns.any(|(id, _)| {
+        let strand = &definition.strands[id.index()];
+        let standing = closure.iter().filter_map(|entity| status.strand(*entity, *id));
+        standing.into_iter().any(|at| branches_for(strand, at.state, event).is_none())
+    })
 }
 
 /// An entity that a candidate names.

@@ -5,25 +5,30 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use super::automaton::introducing;
 use super::condition::{Cause, Comparison, Expr, Facts, Truth};
+use super::guide::Guide;
 use super::reach::{
-    Breadth, Ended, Place, Trial, candidates, moved, own_types, search, that_matter, told_apart_by, universe,
+    Breadth, Ended, Place, Trial, candidates, filled_in, moved, own_types, search, seek, that_matter,
+    told_apart_by, universe,
 };
 use super::{Definition, EventTypeId, StateId, Strand, StrandId};
+use crate::case::candidate::Candidate;
+use crate::case::event::engine_types;
 use crate::case::judge::{Question, Unmet, status_for};
 use crate::case::refusal::Step;
 use crate::case::status::Scene;
 
 /// Events that each quick search tries.
-pub(crate) const QUICK_TRIALS_MAX: usize = 150_000;
+pub(crate) const QUICK_TRIALS_MAX: usize = 40_000;
 
-/// Events that a search for one thing tries from each place that came near it.
-pub(crate) const NEAR_TRIALS_MAX: usize = 6_000;
+/// Statuses that a search for one thing looks at from each of its starts.
+pub(crate) const STATUSES_MAX: usize = 80;
 
-/// Rounds of searches for one thing, each from the places that the one before came nearer to.
-const ROUNDS_MAX: usize = 3;
+/// Places that came near from which one thing is searched for, beside the opening of the case.
+const STARTS_MAX: usize = 2;
 
 /// What an event about something that is not there counts: it is further away than any that is judged by rules.
 const OBSTACLES_OF_NOTHING: usize = 1_000;
@@ -38,7 +43,7 @@ pub(crate) const TRIALS_MAX: usize = 1_000_000;
 pub(crate) const PROOF_TRIALS_MAX: usize = 150_000;
 
 /// Searches for one thing that may reach their limit; after that, what is missing stays unproved.
-pub(crate) const PROOFS_AT_LIMIT_MAX: usize = 6;
+pub(crate) const PROOFS_AT_LIMIT_MAX: usize = 3;
 
 /// As many entities of each kind as are tried.
 pub(crate) const ENTITIES_EACH_MAX: usize = 2;
@@ -88,6 +93,10 @@ pub(crate) struct Survey<'d> {
     nearest: BTreeMap<Target, Vec<Near>>,
     at_limit: usize,
     trials_left: usize,
+    /// With one entity of each kind, and with more.
+    candidates: Vec<Arc<Vec<Candidate>>>,
+    /// Just after the opening of a case.
+    opened: Option<Place>,
 }
 
 impl<'d> Survey<'d> {
@@ -101,6 +110,8 @@ impl<'d> Survey<'d> {
             nearest: BTreeMap::new(),
             at_limit: 0,
             trials_left: TRIALS_MAX,
+            candidates: Vec::new(),
+            opened: None,
         };
         for (index, strand) in definition.strands.iter().enumerate() {
             let start = strand.initial.iter().find(|initial| initial.on.is_none());
@@ -112,6 +123,9 @@ impl<'d> Survey<'d> {
         let everything = own_types(definition);
         for (breadth, each) in [(Breadth::New, 1), (Breadth::New, ENTITIES_EACH_MAX)] {
             let (events, _) = candidates(definition, &universe(definition, each), &everything);
+            let opening = definition.event(engine_types::CASE_OPENED);
+            let is_later = |candidate: &&Candidate| Some(candidate.event.event_type) != opening;
+            survey.candidates.push(Arc::new(events.iter().filter(is_later).cloned().collect()));
             let told_apart = survey.told_apart.clone();
             if survey.missing.is_empty() {
                 break;
@@ -124,6 +138,9 @@ impl<'d> Survey<'d> {
                 (breadth, QUICK_TRIALS_MAX),
                 |trial| {
                     survey.observe(trial);
+                    if let (Some(after), None) = (trial.after, &survey.opened) {
+                        survey.opened = Some(Place { status: after.clone(), way: with(trial, definition) });
+                    }
                     if survey.missing.is_empty() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
                 },
             );
@@ -192,14 +209,8 @@ impl<'d> Survey<'d> {
             return Verdict::Impossible;
         }
         let layers = that_matter(self.definition, seeds);
-        for _ in 0..ROUNDS_MAX {
-            let closest = self.closest(target);
-            if self.look_from_near(target, &layers) {
-                return Verdict::Possible;
-            }
-            if self.closest(target) >= closest {
-                break;
-            }
+        if self.find(target) {
+            return Verdict::Possible;
         }
         match layers.last() {
             Some(types) if self.at_limit < PROOFS_AT_LIMIT_MAX => self.exclude(target, types),
@@ -207,28 +218,71 @@ impl<'d> Survey<'d> {
         }
     }
 
-    fn closest(&self, target: Target) -> Option<usize> {
-        self.nearest.get(&target)?.iter().map(|near| near.obstacles).min()
-    }
-
-    /// Searches from the places that came near; what comes nearer on the way is kept for another round.
-    fn look_from_near(&mut self, target: Target, layers: &[BTreeSet<EventTypeId>]) -> bool {
-        let mut starts = self.nearest.remove(&target).unwrap_or_default();
-        starts.sort_by_key(|near| near.obstacles);
-        for (near, types) in
-            layers.iter().take(2).flat_map(|types| starts.iter().map(move |near| (near, types)))
-        {
-            let trials_max = NEAR_TRIALS_MAX.min(self.trials_left);
-            self.look_for(target, types, (&near.place, ENTITIES_EACH_MAX), (Breadth::New, trials_max));
-            if self.has_seen(target) {
-                return true;
+    /// Goes towards the target, from the places that came near it and from the opening of the case.
+    fn find(&mut self, target: Target) -> bool {
+        for each in 0..self.candidates.len() {
+            let candidates = Arc::clone(&self.candidates[each]);
+            let guide = Guide::new(self.definition, &candidates);
+            let mut starts: Vec<(usize, Place)> = Vec::new();
+            for near in self.nearest.get(&target).into_iter().flatten() {
+                starts.push((near.obstacles, near.place.clone()));
+            }
+            starts.sort_by_key(|(obstacles, place)| (*obstacles, place.way.len()));
+            starts.truncate(STARTS_MAX);
+            starts.extend(self.opened.clone().map(|place| (0, place)));
+            for (_, start) in starts.into_iter().filter(|(_, start)| !start.way.is_empty()) {
+                let told_apart = self.told_apart.clone();
+                seek(
+                    (self.definition, &candidates),
+                    &start,
+                    &told_apart,
+                    STATUSES_MAX,
+                    |status| guide.estimate(status, target),
+                    |trial| {
+                        self.observe(trial);
+                        if self.has_seen(target) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                    },
+                );
+                if self.has_seen(target) {
+                    return true;
+                }
             }
         }
-        let known = self.nearest.entry(target).or_default();
-        known.extend(starts);
-        known.sort_by_key(|near| near.obstacles);
-        known.truncate(NEAR_KEPT_MAX);
-        false
+        self.find_with_gaps(target)
+    }
+
+    /// Goes towards the target with events of which nobody knows what they said: only a gap can stand for them, so that
+    /// what is seen on the way serves nothing else.
+    fn find_with_gaps(&mut self, target: Target) -> bool {
+        let Some(start) = self.opened.clone() else { return false };
+        let types = own_types(self.definition);
+        let (mut events, _) = filled_in(self.definition, &universe(self.definition, 1), &types, true);
+        let opening = self.definition.event(engine_types::CASE_OPENED);
+        events.retain(|candidate| Some(candidate.event.event_type) != opening);
+        let guide = Guide::new(self.definition, &events);
+        let ended = seek(
+            (self.definition, &events),
+            &start,
+            &self.told_apart,
+            STATUSES_MAX,
+            |status| guide.estimate(status, target),
+            |trial| {
+                let (left, entered) = moved(trial);
+                let is_met = match target {
+                    Target::Accepted(event) => {
+                        trial.candidate.event.event_type == event && trial.after.is_some()
+                    }
+                    Target::Entered(strand, state) => entered.contains(&(strand, state)),
+                    Target::Left(strand, state) => left.contains(&(strand, state)),
+                    Target::Holds(..) => false,
+                };
+                if is_met { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            },
+        );
+        if ended == Ended::Stopped {
+            self.missing.remove(&target);
+        }
+        ended == Ended::Stopped
     }
 
     /// Tries everything that can matter, with one and with two entities of each kind.
