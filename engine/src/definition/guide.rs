@@ -198,15 +198,21 @@ fn effect<'c>(definition: &Definition, mentions: &Mentions, candidate: &'c Candi
 /// A strand whose state is taken to be another than it is: the one on the way that is being measured.
 type Assumed = (EntityId, StrandId, StateId);
 
+/// A candidate, and the last thing that is assumed.
+type Asked = (usize, Option<Assumed>);
+
+/// How far each state of a strand is.
+type Reached = Rc<Vec<Estimate>>;
+
 /// One status, as the estimate looks at it.
 struct Outlook<'g> {
     guide: &'g Guide<'g>,
     status: &'g Status,
     assumed: RefCell<Vec<Assumed>>,
-    before: RefCell<BTreeMap<(usize, Option<Assumed>), Option<Estimate>>>,
+    before: RefCell<BTreeMap<Asked, Option<Estimate>>>,
     /// What each scope names, with its parents, so far as it is there.
     closures: Vec<Vec<EntityId>>,
-    reached: RefCell<HashMap<(EntityId, StrandId), Rc<Vec<Estimate>>>>,
+    reached: RefCell<HashMap<(EntityId, StrandId), Reached>>,
     /// Strands that are being measured.
     open: RefCell<HashSet<(EntityId, StrandId)>>,
 }
@@ -505,7 +511,7 @@ impl Outlook<'_> {
     }
 
     /// How far each state of an entity's strand is. Measured once: the answer holds for whoever asks.
-    fn reached(&self, entity: EntityId, strand: StrandId) -> Rc<Vec<Estimate>> {
+    fn reached(&self, entity: EntityId, strand: StrandId) -> Reached {
         let key = (entity, strand);
         if let Some(known) = self.reached.borrow().get(&key) {
             return Rc::clone(known);

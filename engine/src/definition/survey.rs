@@ -536,3 +536,225 @@ pub(crate) fn leaving(strand: &Strand, state: StateId) -> BTreeSet<EventTypeId> 
     let rows = strand.rows.iter().filter(|(_, rows)| rows.iter().any(leaves));
     rows.map(|(event, _)| *event).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::case::judge::judge;
+    use crate::case::status::Status;
+    use crate::definition::compile::compile;
+    use crate::definition::lint::lint;
+    use crate::definition::problem::Severity;
+    use crate::definition::scenario::{Expectation, Expected, parse, run};
+    use crate::definition::source::SourceFile;
+
+    /// A definition of two strands, drawn: rows, and a rule for some events.
+    #[derive(Debug, Clone)]
+    struct Drawn {
+        /// Event, state it leads from and to, for the strand of the case and for that of an item.
+        rows: [Vec<(usize, usize, usize)>; 2],
+        /// What each event asks of the two strands: strand, state, whether it must be in it.
+        rules: Vec<Option<(usize, usize, bool)>>,
+    }
+
+    const EVENTS: usize = 5;
+    const STATES: usize = 4;
+    const STRANDS: [&str; 2] = ["case", "item"];
+
+    fn drawn() -> impl Strategy<Value = Drawn> {
+        let row = (0..EVENTS, 0..STATES, 0..STATES);
+        let rows = prop::collection::vec(row, 1..7);
+        let rule = prop::option::of((0..2_usize, 0..STATES, any::<bool>()));
+        let rules = prop::collection::vec(rule, EVENTS);
+        (rows.clone(), rows, rules).prop_map(|(case, item, rules)| Drawn { rows: [case, item], rules })
+    }
+
+    impl Drawn {
+        /// As a definition, with the strands in this order.
+        fn text(&self, order: [usize; 2]) -> String {
+            let mut text = "workflow: drawn\nversion: 1\nlanguage: casebook/1\ntitle: Drawn\ntimezone: UTC\n\
+                roles:\n  clerk: { title: Clerk }\nentities:\n  item: { title: Item, introduced-by: item-found }\nevents:\n  \
+                item-found: { title: Item found, scope: [item] }\n"
+                .to_owned();
+            for (event, rule) in self.rules.iter().enumerate() {
+                text += &format!("  event-{event}:\n    title: Event\n    scope: [item]\n");
+                if let Some((strand, state, wanted)) = rule {
+                    let (strand, is) = (STRANDS[*strand], if *wanted { "==" } else { "!=" });
+                    text += &format!(
+                        "    rules:\n      - {{ id: rule-{event}, class: logical, message: no, \
+                         require: \"{strand}.state('{strand}') {is} 'state-{state}'\" }}\n"
+                    );
+                }
+            }
+            text += "strands:\n";
+            for strand in order {
+                let name = STRANDS[strand];
+                let per = if name == "item" { "    per: item\n" } else { "" };
+                text += &format!("  {name}:\n    title: Strand\n{per}    states:\n");
+                for state in 0..STATES {
+                    text += &format!("      state-{state}: {{}}\n");
+                }
+                text += "    initial: state-0\n    transitions:\n";
+                let mut known = Vec::new();
+                for (event, from, to) in &self.rows[strand] {
+                    if !known.contains(&(event, from)) {
+                        known.push((event, from));
+                        text +=
+                            &format!("      - {{ on: event-{event}, from: state-{from}, to: state-{to} }}\n");
+                    }
+                }
+            }
+            text
+        }
+
+        /// `None` where the compiler finds something wrong with it.
+        fn compiled(&self, order: [usize; 2]) -> Option<Definition> {
+            compile(&[SourceFile { name: "drawn.yaml".to_owned(), text: self.text(order) }]).ok()
+        }
+    }
+
+    /// Takes the legal candidates that the choices point to, one after another, and tells each to `each`.
+    fn walk(
+        definition: &Definition,
+        candidates: &[Candidate],
+        choices: &[usize],
+        mut each: impl FnMut(&Candidate, &Status),
+    ) -> Status {
+        let mut status = Status::before_opening(definition);
+        let opening = definition.event(engine_types::CASE_OPENED);
+        for (at, choice) in choices.iter().enumerate() {
+            let is_legal = |candidate: &&Candidate| {
+                (Some(candidate.event.event_type) == opening) == (at == 0)
+                    && judge(definition, &status, &Question::about(&candidate.event)).is_legal()
+            };
+            let legal: Vec<&Candidate> = candidates.iter().filter(is_legal).collect();
+            let Some(chosen) = legal.get(choice % legal.len().max(1)) else { break };
+            status.step(definition, &chosen.event);
+            each(chosen, &status);
+        }
+        status
+    }
+
+    fn all_candidates(definition: &Definition) -> Vec<Candidate> {
+        candidates(definition, &universe(definition, 2), &own_types(definition)).0
+    }
+
+    /// Every state of every entity, by names.
+    fn standing(definition: &Definition, status: &Status) -> BTreeSet<(String, String, String)> {
+        let of = |(_, entity): (_, &crate::case::status::Entity)| {
+            let id = entity.id.to_string();
+            let named = entity.strands.iter().map(move |at| {
+                let strand = &definition.strands[at.strand.index()];
+                let state = at.state.map_or("", |state| strand.states[state.index()].name.as_str());
+                (id.clone(), strand.name.clone(), state.to_owned())
+            });
+            named.collect::<Vec<_>>()
+        };
+        status.entities().flat_map(of).collect()
+    }
+
+    #[track_caller]
+    fn check_reachable(definition: &Definition, choices: &[usize]) {
+        let candidates = all_candidates(definition);
+        let mut survey = Survey::of(definition);
+        let mut seen = BTreeSet::new();
+        let mut accepted = BTreeSet::new();
+        walk(definition, &candidates, choices, |candidate, status| {
+            accepted.insert(candidate.event.event_type);
+            let strands = status.entities().flat_map(|(_, entity)| entity.strands.clone());
+            seen.extend(strands.filter_map(|at| Some((at.strand, at.state?))));
+        });
+        assert!(!accepted.is_empty());
+        for (strand, state) in seen {
+            let verdict = survey.prove(Target::Entered(strand, state));
+            assert_ne!(verdict, Verdict::Impossible, "{}", definition.strands[strand.index()].name);
+        }
+        for event in accepted {
+            let verdict = survey.prove(Target::Accepted(event));
+            assert_ne!(verdict, Verdict::Impossible, "{}", definition.event_type(event).name);
+        }
+    }
+
+    fn police_conduct() -> Definition {
+        let files = crate::workflows::shipped("police-conduct").unwrap();
+        compile(&files).unwrap_or_else(|problems| panic!("{problems:#?}"))
+    }
+
+    #[test]
+    fn what_a_walk_through_a_shipped_definition_reaches_is_reachable() {
+        let definition = police_conduct();
+        let mut choice = 12_345_usize;
+        let mut choices = Vec::new();
+        for _ in 0..40 {
+            choice = choice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            choices.push(choice >> 33);
+        }
+        let candidates = all_candidates(&definition);
+        let mut survey = Survey::of(&definition);
+        let mut seen = BTreeSet::new();
+        let mut events = Vec::new();
+        let end = walk(&definition, &candidates, &choices, |candidate, status| {
+            events.push(candidate.event.clone());
+            let strands = status.entities().flat_map(|(_, entity)| entity.strands.clone());
+            seen.extend(strands.filter_map(|at| Some((at.strand, at.state?))));
+        });
+        assert!(events.len() > 20, "{}", events.len());
+        for (strand, state) in seen {
+            assert_ne!(survey.prove(Target::Entered(strand, state)), Verdict::Impossible);
+        }
+        let mut replayed = Status::before_opening(&definition);
+        for event in &events {
+            replayed.step(&definition, event);
+        }
+        assert_eq!(standing(&definition, &replayed), standing(&definition, &end));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+        #[test]
+        fn what_a_walk_reaches_is_reachable(drawn in drawn(), choices in prop::collection::vec(0..1_000_usize, 12)) {
+            if let Some(definition) = drawn.compiled([0, 1]) {
+                check_reachable(&definition, &choices);
+            }
+        }
+
+        #[test]
+        fn the_order_of_strands_never_matters(
+            drawn in drawn(),
+            choices in prop::collection::vec(0..1_000_usize, 12),
+        ) {
+            let both = (drawn.compiled([0, 1]), drawn.compiled([1, 0]));
+            if let (Some(one), Some(other)) = both {
+                let (mut ways, mut others) = (Vec::new(), Vec::new());
+                walk(&one, &all_candidates(&one), &choices, |_, status| ways.push(standing(&one, status)));
+                walk(&other, &all_candidates(&other), &choices, |_, status| {
+                    others.push(standing(&other, status));
+                });
+                prop_assert_eq!(ways, others);
+            }
+        }
+
+        #[test]
+        fn every_witness_replays_as_a_scenario(drawn in drawn()) {
+            let Some(definition) = drawn.compiled([0, 1]) else { return Ok(()) };
+            let definition = Arc::new(definition);
+            for problem in lint(&definition).into_iter().filter(|problem| !problem.witness.is_empty()) {
+                let is_accepted = matches!(problem.code, "dead-end" | "final-left-never");
+                let (text, expected) =
+                    if is_accepted { ("accepted", Expected::Accepted) } else { ("refused", Expected::Refused(None)) };
+                let mut scenario = crate::definition::scenario::Scenario::playing(problem.code, &problem.witness);
+                scenario.then = vec![Expectation { line: 0, text: text.to_owned(), expected }];
+                let file = SourceFile { name: "witness.txt".to_owned(), text: scenario.to_string() };
+                let read = parse(&file).unwrap_or_else(|problems| panic!("{problems:#?}\n{scenario}"));
+                prop_assert_ne!(problem.severity, Severity::NotProved);
+                for scenario in &read {
+                    let outcome = run(&definition, scenario);
+                    prop_assert!(outcome.holds(), "{}\n{:#?}\n{:#?}", scenario, outcome, problem);
+                }
+            }
+        }
+    }
+}
