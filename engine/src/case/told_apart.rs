@@ -99,6 +99,12 @@ impl ToldApart {
         self
     }
 
+    /// The same, and a strand's state besides.
+    pub(crate) fn and_strand(mut self, strand: StrandId) -> Self {
+        self.strands.insert(strand);
+        self
+    }
+
     fn last(&mut self, event: EventTypeId) -> &mut Last {
         let last = self.events.entry(event).or_default();
         last.count = last.count.max(1);

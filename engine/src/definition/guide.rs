@@ -4,8 +4,8 @@
 //! stands in the way of that way is made so first. It forgets that one step may undo another, so it proves nothing,
 //! and it can be wrong in both directions. The search that it guides tries every step for real.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use serde_json::Value;
@@ -15,7 +15,7 @@ use super::condition::{
 };
 use super::evaluate::Evaluation;
 use super::mentions::Mentions;
-use super::reach::everything_mentioned;
+use super::reach::{everything_mentioned, scopes_of};
 use super::{
     Branch, Definition, DerivedId, EventTypeId, Introduction, KindId, OverlayId, Ownership, Row, RuleClass,
     StateId, StrandId,
@@ -31,6 +31,9 @@ pub(crate) const FAR: usize = 100_000;
 
 /// First steps that are kept of one estimate.
 const FIRST_MAX: usize = 24;
+
+/// As often as what stands before an event is measured for one estimate.
+const MEASURES_MAX: usize = 4_000;
 
 /// What an entity costs that is not there, beside its introduction: what else is asked of it is not known yet.
 const STRANGER: usize = 4;
@@ -126,15 +129,7 @@ impl<'d> Guide<'d> {
             *known.entry(effect(definition, &mentions, candidate)).or_insert(next)
         });
         let alike = alike.collect();
-        let mut scopes: Vec<&Scope> = Vec::new();
-        let scope_of = candidates.iter().map(|candidate| {
-            let scope = candidate.event.scope();
-            scopes.iter().position(|known| *known == scope).unwrap_or_else(|| {
-                scopes.push(scope);
-                scopes.len() - 1
-            })
-        });
-        let scope_of = scope_of.collect();
+        let (scopes, scope_of) = scopes_of(candidates);
         Self { definition, candidates, by_type, scopes, scope_of, alike, rows: rows.collect() }
     }
 
@@ -150,6 +145,9 @@ impl<'d> Guide<'d> {
             closures,
             reached: RefCell::default(),
             open: RefCell::default(),
+            progress: Cell::new(0),
+            leans_on: Cell::new(usize::MAX),
+            measures_left: Cell::new(MEASURES_MAX),
         };
         match target {
             Target::Accepted(event) => outlook.nearest(event, |_| true),
@@ -209,12 +207,29 @@ struct Outlook<'g> {
     guide: &'g Guide<'g>,
     status: &'g Status,
     assumed: RefCell<Vec<Assumed>>,
-    before: RefCell<BTreeMap<Asked, Option<Estimate>>>,
+    before: RefCell<BTreeMap<Asked, Option<Known<Estimate>>>>,
     /// What each scope names, with its parents, so far as it is there.
     closures: Vec<Vec<EntityId>>,
-    reached: RefCell<HashMap<(EntityId, StrandId), Reached>>,
-    /// Strands that are being measured.
-    open: RefCell<HashSet<(EntityId, StrandId)>>,
+    reached: RefCell<HashMap<(EntityId, StrandId), Known<Reached>>>,
+    /// Strands that are being measured, each with how far its states are as far as it is known.
+    open: RefCell<Vec<((EntityId, StrandId), Reached)>>,
+    /// How many states of strands that are being measured have been done.
+    progress: Cell<usize>,
+    /// The outermost strand being measured of which what is being measured now asked.
+    leans_on: Cell<usize>,
+    measures_left: Cell<usize>,
+}
+
+/// What was measured. If it leans on a strand that is still being measured, it holds until that one gets on.
+struct Known<T> {
+    value: T,
+    until: Option<usize>,
+}
+
+impl<T: Clone> Known<T> {
+    fn now(&self, progress: usize) -> Option<T> {
+        self.until.is_none_or(|until| until == progress).then(|| self.value.clone())
+    }
 }
 
 /// Facts with some strands taken to be in another state.
@@ -337,15 +352,36 @@ impl Outlook<'_> {
     fn before(&self, candidate: usize) -> Estimate {
         let key = (candidate, self.assumed.borrow().last().copied());
         match self.before.borrow().get(&key) {
-            Some(Some(known)) => return known.clone(),
+            Some(Some(known)) => {
+                if let Some(value) = known.now(self.progress.get()) {
+                    if known.until.is_some() {
+                        self.lean_on(0);
+                    }
+                    return value;
+                }
+            }
             // It is being measured further up: it cannot stand before itself.
             Some(None) => return Estimate::far(),
             None => {}
         }
         self.before.borrow_mut().insert(key, None);
-        let found = self.measured(candidate, None);
-        self.before.borrow_mut().insert(key, Some(found.clone()));
-        found
+        let (value, until) = self.leaning(usize::MAX, || self.measured(candidate, None));
+        self.before.borrow_mut().insert(key, Some(Known { value: value.clone(), until }));
+        value
+    }
+
+    fn lean_on(&self, depth: usize) {
+        self.leans_on.set(self.leans_on.get().min(depth));
+    }
+
+    /// Measures something, and says until when it holds: for ever, unless it asked for a strand that is being measured
+    /// further out than this depth.
+    fn leaning<T>(&self, depth: usize, measure: impl FnOnce() -> T) -> (T, Option<usize>) {
+        let outer = self.leans_on.replace(usize::MAX);
+        let value = measure();
+        let leans = self.leans_on.get() < depth;
+        self.leans_on.set(if leans { outer.min(self.leans_on.get()) } else { outer });
+        (value, leans.then(|| self.progress.get()))
     }
 
     /// What has to be so before the rule holds where it is asked.
@@ -355,6 +391,8 @@ impl Outlook<'_> {
 
     fn measured(&self, candidate: usize, only: Option<usize>) -> Estimate {
         let definition = self.definition();
+        let Some(left) = self.measures_left.get().checked_sub(1) else { return Estimate::far() };
+        self.measures_left.set(left);
         let event = &self.candidate(candidate).event;
         let estimate = self.scope_there(candidate);
         if estimate.cost > 0 {
@@ -510,22 +548,31 @@ impl Outlook<'_> {
         wanted.map(|(_, there)| there.clone()).fold(Estimate::far(), Estimate::or)
     }
 
-    /// How far each state of an entity's strand is. Measured once: the answer holds for whoever asks.
+    /// How far each state of an entity's strand is. While that is being measured, what is known of it so far.
     fn reached(&self, entity: EntityId, strand: StrandId) -> Reached {
         let key = (entity, strand);
-        if let Some(known) = self.reached.borrow().get(&key) {
-            return Rc::clone(known);
+        if let Some(depth) = self.open.borrow().iter().position(|(other, _)| *other == key) {
+            self.lean_on(depth);
+            return Rc::clone(&self.open.borrow()[depth].1);
+        }
+        if let Some(known) = self.reached.borrow().get(&key)
+            && let Some(value) = known.now(self.progress.get())
+        {
+            if known.until.is_some() {
+                self.lean_on(0);
+            }
+            return value;
         }
         let nowhere = vec![Estimate::far(); self.definition().strands[strand.index()].states.len()];
-        if !self.open.borrow_mut().insert(key) {
-            return Rc::new(nowhere);
-        }
+        let depth = self.open.borrow().len();
+        self.open.borrow_mut().push((key, Rc::new(nowhere.clone())));
         let assumed = self.assumed.take();
-        let found = Rc::new(self.walked(entity, strand, nowhere));
+        let (walked, until) = self.leaning(depth, || self.walked(entity, strand, nowhere));
+        let value = Rc::new(walked);
         self.assumed.replace(assumed);
-        self.open.borrow_mut().remove(&key);
-        self.reached.borrow_mut().insert(key, Rc::clone(&found));
-        found
+        self.open.borrow_mut().pop();
+        self.reached.borrow_mut().insert(key, Known { value: Rc::clone(&value), until });
+        value
     }
 
     fn walked(&self, entity: EntityId, strand_id: StrandId, mut reached: Vec<Estimate>) -> Vec<Estimate> {
@@ -552,6 +599,10 @@ impl Outlook<'_> {
                 return reached;
             };
             is_done[index] = true;
+            self.progress.set(self.progress.get() + 1);
+            if let Some((_, so_far)) = self.open.borrow_mut().last_mut() {
+                *so_far = Rc::new(reached.clone());
+            }
             let here = reached[index].clone();
             let state = StateId(u16::try_from(index).unwrap_or(u16::MAX));
             self.assumed.borrow_mut().push((entity, strand_id, state));

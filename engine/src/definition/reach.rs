@@ -6,7 +6,7 @@
 //! cost and proves nothing.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::ControlFlow;
 
@@ -20,6 +20,7 @@ use crate::case::judge::{Judgement, Question, judge};
 use crate::case::path::fingerprint;
 use crate::case::refusal::Step;
 use crate::case::status::{Status, branches_for};
+use crate::case::told_apart::ToldApart;
 
 /// The ids that are tried, by kind.
 pub(crate) type Universe = BTreeMap<KindId, Vec<String>>;
@@ -222,12 +223,17 @@ pub(crate) fn told_apart_by(definition: &Definition) -> BTreeSet<EventTypeId> {
 }
 
 /// Which statuses a search goes on from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Breadth {
-    /// Every one.
-    Every,
-    /// Those in which something holds for the first time.
-    New,
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Breadth<'a> {
+    /// Every one that its events and rules tell apart from the others.
+    Every {
+        /// What tells them apart.
+        told: &'a ToldApart,
+        /// Events that are judged also where their strand has no row for them.
+        judged_everywhere: &'a BTreeSet<EventTypeId>,
+    },
+    /// Those in which something holds for the first time, or one of these events happened.
+    New(&'a BTreeSet<EventTypeId>),
 }
 
 /// How a search ended.
@@ -292,8 +298,7 @@ pub(crate) fn search(
     definition: &Definition,
     start: &Place,
     candidates: &[Candidate],
-    told_apart: &BTreeSet<EventTypeId>,
-    (breadth, trials_max): (Breadth, usize),
+    (breadth, trials_max): (Breadth<'_>, usize),
     mut each: impl FnMut(&Trial<'_>) -> ControlFlow<()>,
 ) -> Ended {
     let opening = definition.event(engine_types::CASE_OPENED);
@@ -303,18 +308,31 @@ pub(crate) fn search(
     let mut queue = VecDeque::from([0]);
     let mut seen = Seen::default();
     if !is_unopened {
-        seen.is_new(&start.status, told_apart, breadth);
+        seen.is_new(&start.status, breadth);
     }
     let mut trials = 0;
+    let (scopes, scope_of) = scopes_of(candidates);
     let names: Vec<Vec<Named>> = candidates.iter().map(|candidate| named(definition, candidate)).collect();
     while let Some(at) = queue.pop_front() {
-        for (candidate, names) in candidates.iter().zip(&names) {
+        let mut closures: Vec<Option<Vec<EntityId>>> = vec![None; scopes.len()];
+        for (index, (candidate, names)) in candidates.iter().zip(&names).enumerate() {
             let is_opening = Some(candidate.event.event_type) == opening;
             let is_before_opening = at == 0 && is_unopened;
             if is_before_opening != is_opening || !names.iter().all(|name| name.fits(&nodes[at].status)) {
                 continue;
             }
-            if breadth == Breadth::New && is_barred(definition, &nodes[at].status, candidate) {
+            let scope = scope_of[index];
+            let about =
+                closures[scope].get_or_insert_with(|| nodes[at].status.closure(definition, scopes[scope]));
+            let is_barred = is_barred(definition, &nodes[at].status, candidate, about);
+            let is_judged = match breadth {
+                Breadth::Every { judged_everywhere, .. } => {
+                    trials += usize::from(is_barred);
+                    !is_barred || judged_everywhere.contains(&candidate.event.event_type)
+                }
+                Breadth::New(_) => !is_barred,
+            };
+            if !is_judged {
                 continue;
             }
             trials += 1;
@@ -341,7 +359,7 @@ pub(crate) fn search(
             if each(&trial).is_break() {
                 return Ended::Stopped;
             }
-            if let Some(status) = after.filter(|status| seen.is_new(status, told_apart, breadth)) {
+            if let Some(status) = after.filter(|status| seen.is_new(status, breadth)) {
                 queue.push_back(nodes.len());
                 nodes.push(Node { status, parent: at, by: candidate.step(definition) });
             }
@@ -405,19 +423,32 @@ pub(crate) fn seek(
     Ended::Exhausted
 }
 
+/// The scopes of candidates, each once, and which of them each candidate has.
+pub(crate) fn scopes_of(candidates: &[Candidate]) -> (Vec<&Scope>, Vec<usize>) {
+    let mut known: HashMap<&Scope, usize> = HashMap::new();
+    let mut scopes = Vec::new();
+    let scope_of = candidates.iter().map(|candidate| {
+        *known.entry(candidate.event.scope()).or_insert_with(|| {
+            scopes.push(candidate.event.scope());
+            scopes.len() - 1
+        })
+    });
+    let scope_of = scope_of.collect();
+    (scopes, scope_of)
+}
+
 /// Whether a strand that owns the event has no row for it: most trials end there, and the strand alone can say so.
-fn is_barred(definition: &Definition, status: &Status, candidate: &Candidate) -> bool {
+fn is_barred(definition: &Definition, status: &Status, candidate: &Candidate, about: &[EntityId]) -> bool {
     let event = candidate.event.event_type;
     let event_type = definition.event_type(event);
-    let mut owns = event_type.moves.iter().filter(|(_, ownership)| *ownership == Ownership::Owns).peekable();
-    if event_type.always_accepted || owns.peek().is_none() {
+    if event_type.always_accepted {
         return false;
     }
-    let closure = status.closure(definition, candidate.event.scope());
+    let mut owns = event_type.moves.iter().filter(|(_, ownership)| *ownership == Ownership::Owns);
     owns.any(|(id, _)| {
         let strand = &definition.strands[id.index()];
-        let standing = closure.iter().filter_map(|entity| status.strand(*entity, *id));
-        standing.into_iter().any(|at| branches_for(strand, at.state, event).is_none())
+        let mut standing = about.iter().filter_map(|entity| status.strand(*entity, *id));
+        standing.any(|at| branches_for(strand, at.state, event).is_none())
     })
 }
 
@@ -455,12 +486,13 @@ struct Seen {
 }
 
 impl Seen {
-    fn is_new(&mut self, status: &Status, told_apart: &BTreeSet<EventTypeId>, breadth: Breadth) -> bool {
+    fn is_new(&mut self, status: &Status, breadth: Breadth<'_>) -> bool {
+        let told_apart = match breadth {
+            Breadth::Every { told, .. } => return self.whole.insert(told.key(status)),
+            Breadth::New(told_apart) => told_apart,
+        };
         if !self.whole.insert(fingerprint(status, told_apart)) {
             return false;
-        }
-        if breadth == Breadth::Every {
-            return true;
         }
         let mut is_new = false;
         for part in parts(status, told_apart) {

@@ -19,13 +19,17 @@ use crate::case::candidate::Candidate;
 use crate::case::event::engine_types;
 use crate::case::judge::{Question, Unmet, status_for};
 use crate::case::refusal::Step;
-use crate::case::status::Scene;
+use crate::case::status::{Scene, Status};
+use crate::case::told_apart::ToldApart;
 
 /// Events that each quick search tries.
 pub(crate) const QUICK_TRIALS_MAX: usize = 40_000;
 
 /// Statuses that a search for one thing looks at from each of its starts.
 pub(crate) const STATUSES_MAX: usize = 80;
+
+/// Events that are tried around a place to which a search for one thing came.
+const ONWARD_TRIALS_MAX: usize = 4_000;
 
 /// Places that came near from which one thing is searched for, beside the opening of the case.
 const STARTS_MAX: usize = 2;
@@ -35,9 +39,6 @@ const OBSTACLES_OF_NOTHING: usize = 1_000;
 
 /// Places near to one thing from which it is searched for.
 const NEAR_KEPT_MAX: usize = 12;
-
-/// Events that all searches for one thing try together, those that exclude it left out.
-pub(crate) const TRIALS_MAX: usize = 1_000_000;
 
 /// Events that a search tries in order to exclude one thing.
 pub(crate) const PROOF_TRIALS_MAX: usize = 150_000;
@@ -92,7 +93,6 @@ pub(crate) struct Survey<'d> {
     /// How near a target came: the events, the one that was refused last.
     nearest: BTreeMap<Target, Vec<Near>>,
     at_limit: usize,
-    trials_left: usize,
     /// With one entity of each kind, and with more.
     candidates: Vec<Arc<Vec<Candidate>>>,
     /// Just after the opening of a case.
@@ -109,7 +109,6 @@ impl<'d> Survey<'d> {
             entered: BTreeMap::new(),
             nearest: BTreeMap::new(),
             at_limit: 0,
-            trials_left: TRIALS_MAX,
             candidates: Vec::new(),
             opened: None,
         };
@@ -121,7 +120,7 @@ impl<'d> Survey<'d> {
             }
         }
         let everything = own_types(definition);
-        for (breadth, each) in [(Breadth::New, 1), (Breadth::New, ENTITIES_EACH_MAX)] {
+        for each in [1, ENTITIES_EACH_MAX] {
             let (events, _) = candidates(definition, &universe(definition, each), &everything);
             let opening = definition.event(engine_types::CASE_OPENED);
             let is_later = |candidate: &&Candidate| Some(candidate.event.event_type) != opening;
@@ -134,8 +133,7 @@ impl<'d> Survey<'d> {
                 definition,
                 &Place::before_opening(definition),
                 &events,
-                &told_apart,
-                (breadth, QUICK_TRIALS_MAX),
+                (Breadth::New(&told_apart), QUICK_TRIALS_MAX),
                 |trial| {
                     survey.observe(trial);
                     if let (Some(after), None) = (trial.after, &survey.opened) {
@@ -177,12 +175,13 @@ impl<'d> Survey<'d> {
         let Some(types) = layers.last() else { return known };
         let (events, _) = candidates(self.definition, &universe(self.definition, 1), types);
         let mut shortest = known;
+        let told = ToldApart::by(self.definition, types).and_strand(strand);
+        let breadth = Breadth::Every { told: &told, judged_everywhere: &BTreeSet::new() };
         search(
             self.definition,
             &Place::before_opening(self.definition),
             &events,
-            &self.told_apart,
-            (Breadth::Every, PROOF_TRIALS_MAX),
+            (breadth, PROOF_TRIALS_MAX),
             |trial| {
                 if moved(trial).1.contains(&(strand, state)) {
                     let way = with(trial, self.definition);
@@ -208,12 +207,12 @@ impl<'d> Survey<'d> {
         if seeds.is_empty() || is_cut_off {
             return Verdict::Impossible;
         }
-        let layers = that_matter(self.definition, seeds);
+        let layers = that_matter(self.definition, seeds.clone());
         if self.find(target) {
             return Verdict::Possible;
         }
         match layers.last() {
-            Some(types) if self.at_limit < PROOFS_AT_LIMIT_MAX => self.exclude(target, types),
+            Some(types) if self.at_limit < PROOFS_AT_LIMIT_MAX => self.exclude(target, types, &seeds),
             _ => Verdict::NotProved,
         }
     }
@@ -232,6 +231,7 @@ impl<'d> Survey<'d> {
             starts.extend(self.opened.clone().map(|place| (0, place)));
             for (_, start) in starts.into_iter().filter(|(_, start)| !start.way.is_empty()) {
                 let told_apart = self.told_apart.clone();
+                let mut reached = None;
                 seek(
                     (self.definition, &candidates),
                     &start,
@@ -240,15 +240,36 @@ impl<'d> Survey<'d> {
                     |status| guide.estimate(status, target),
                     |trial| {
                         self.observe(trial);
-                        if self.has_seen(target) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                        if !self.has_seen(target) {
+                            return ControlFlow::Continue(());
+                        }
+                        let place = |after: &Status| Place {
+                            status: after.clone(),
+                            way: with(trial, self.definition),
+                        };
+                        reached = trial.after.map(place);
+                        ControlFlow::Break(())
                     },
                 );
                 if self.has_seen(target) {
+                    if let Some(place) = reached {
+                        self.look_onward(&place, &candidates);
+                    }
                     return true;
                 }
             }
         }
         self.find_with_gaps(target)
+    }
+
+    /// Looks around a place that took a search of its own to come to: what else was missing is often just behind it.
+    fn look_onward(&mut self, place: &Place, candidates: &[Candidate]) {
+        let told_apart = self.told_apart.clone();
+        let limits = (Breadth::New(&told_apart), ONWARD_TRIALS_MAX);
+        search(self.definition, place, candidates, limits, |trial| {
+            self.observe(trial);
+            if self.missing.is_empty() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
     }
 
     /// Goes towards the target with events of which nobody knows what they said: only a gap can stand for them, so that
@@ -286,41 +307,39 @@ impl<'d> Survey<'d> {
     }
 
     /// Tries everything that can matter, with one and with two entities of each kind.
-    fn exclude(&mut self, target: Target, types: &BTreeSet<EventTypeId>) -> Verdict {
+    fn exclude(
+        &mut self,
+        target: Target,
+        types: &BTreeSet<EventTypeId>,
+        seeds: &BTreeSet<EventTypeId>,
+    ) -> Verdict {
         if counts_further(self.definition, types) {
             return Verdict::NotProved;
         }
+        let told = ToldApart::by(self.definition, types);
+        let told = match target {
+            Target::Entered(strand, _) | Target::Left(strand, _) => told.and_strand(strand),
+            Target::Accepted(_) | Target::Holds(..) => told,
+        };
+        let breadth = Breadth::Every { told: &told, judged_everywhere: seeds };
         let start = Place::before_opening(self.definition);
         for each in [1, ENTITIES_EACH_MAX] {
-            match self.look_for(target, types, (&start, each), (Breadth::Every, PROOF_TRIALS_MAX)) {
-                (Ended::Stopped, _) => return Verdict::Possible,
-                (Ended::Exhausted, true) => {}
-                (Ended::Exhausted, false) => return Verdict::NotProved,
-                (Ended::AtLimit, _) => {
+            let (events, is_complete) = candidates(self.definition, &universe(self.definition, each), types);
+            let ended = search(self.definition, &start, &events, (breadth, PROOF_TRIALS_MAX), |trial| {
+                self.observe(trial);
+                if self.has_seen(target) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            });
+            match ended {
+                Ended::Stopped => return Verdict::Possible,
+                Ended::Exhausted if is_complete => {}
+                Ended::Exhausted => return Verdict::NotProved,
+                Ended::AtLimit => {
                     self.at_limit += 1;
                     return Verdict::NotProved;
                 }
             }
         }
         Verdict::Impossible
-    }
-
-    /// How the search ended, and whether it had every way that matters.
-    fn look_for(
-        &mut self,
-        target: Target,
-        types: &BTreeSet<EventTypeId>,
-        (start, each): (&Place, usize),
-        limits: (Breadth, usize),
-    ) -> (Ended, bool) {
-        let (events, complete) = candidates(self.definition, &universe(self.definition, each), types);
-        let told_apart = self.told_apart.clone();
-        let ended = search(self.definition, start, &events, &told_apart, limits, |trial| {
-            self.trials_left = self.trials_left.saturating_sub(1);
-            self.observe(trial);
-            if self.has_seen(target) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        });
-        (ended, complete)
     }
 
     fn seeds(&self, target: Target) -> BTreeSet<EventTypeId> {
@@ -543,7 +562,6 @@ mod tests {
 
     use super::*;
     use crate::case::judge::judge;
-    use crate::case::status::Status;
     use crate::definition::compile::compile;
     use crate::definition::lint::lint;
     use crate::definition::problem::Severity;
