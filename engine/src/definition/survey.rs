@@ -31,8 +31,8 @@ pub(crate) const STATUSES_MAX: usize = 80;
 /// Events that are tried around a place to which a search for one thing came.
 const ONWARD_TRIALS_MAX: usize = 4_000;
 
-/// Places that came near from which one thing is searched for, beside the opening of the case.
-const STARTS_MAX: usize = 2;
+/// Places that came nearest from which one thing is searched for, beside the opening of the case.
+const STARTS_MAX: usize = 1;
 
 /// What an event about something that is not there counts: it is further away than any that is judged by rules.
 const OBSTACLES_OF_NOTHING: usize = 1_000;
@@ -41,10 +41,10 @@ const OBSTACLES_OF_NOTHING: usize = 1_000;
 const NEAR_KEPT_MAX: usize = 12;
 
 /// Events that a search tries in order to exclude one thing.
-pub(crate) const PROOF_TRIALS_MAX: usize = 150_000;
+pub(crate) const PROOF_TRIALS_MAX: usize = 60_000;
 
-/// Searches for one thing that may reach their limit; after that, what is missing stays unproved.
-pub(crate) const PROOFS_AT_LIMIT_MAX: usize = 3;
+/// Searches that exclude one thing and reach their limit; after that, what is missing stays unproved.
+pub(crate) const PROOFS_AT_LIMIT_MAX: usize = 1;
 
 /// As many entities of each kind as are tried.
 pub(crate) const ENTITIES_EACH_MAX: usize = 2;
