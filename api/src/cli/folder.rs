@@ -117,7 +117,8 @@ fn tell_recovery(recovery: &Recovery, page: &Page) -> Result<(), Failure> {
 const MAKES_A_FOLDER: &str =
     "`casebook open` or `casebook import` makes the folder; --data DIR or CASEBOOK_DATA names another";
 
-fn unopened(error: &OpenError) -> Failure {
+/// Why a folder was not opened, in words.
+pub(super) fn unopened(error: &OpenError) -> Failure {
     let source = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
     let trouble = Trouble::new(format!("{error}{source}"));
     match error {

@@ -18,7 +18,7 @@ use super::answer::{Failure, Trouble};
 use super::definition::unreadable;
 use super::page::{Page, Progress, bad, dim, good, warn};
 use super::reading::count_of;
-use super::{definition, folder, refusal};
+use super::{as_is, definition, folder, refusal};
 
 const EXAMPLES: &str = "An event file is JSON Lines: one event a line, each naming its case.
   {\"case\":\"2024/0017\",\"type\":\"case-opened\",\"workflow\":\"police-conduct\",\"recorded_by\":{\"id\":\"intake-1\",\"role\":\"caseworker\"}}
@@ -30,7 +30,8 @@ Examples:
   casebook import 2020-146999.jsonl
   casebook import *.jsonl --declare-gaps            steps that must have happened become gaps
   casebook import history.jsonl --dry-run           ask without recording
-  casebook export jsonl --data old | casebook import - --data new";
+  casebook export jsonl --data old | casebook import - --data new
+  casebook import all.jsonl --as-is --data copy     the same bytes, ids and hashes, into a new folder";
 
 /// How many wrong lines are shown of one file.
 const PROBLEMS_SHOWN_MAX: usize = 20;
@@ -41,16 +42,25 @@ const PROBLEMS_SHOWN_MAX: usize = 20;
 pub(super) struct ImportArgs {
     /// Event files; - is standard input
     #[arg(value_name = "FILE", required = true)]
-    files: Vec<PathBuf>,
+    pub(super) files: Vec<PathBuf>,
     /// Where earlier steps are missing and must have happened, record them as gaps
     #[arg(long)]
     declare_gaps: bool,
     /// Say what would happen, and record nothing
     #[arg(long)]
-    dry_run: bool,
+    pub(super) dry_run: bool,
     /// Go on with the other cases where one is refused or has wrong lines
     #[arg(long)]
     keep_going: bool,
+    /// Take an export over byte for byte, with its ids, instants and hashes, into a folder that holds nothing yet
+    #[arg(long, conflicts_with_all = ["declare_gaps", "keep_going"])]
+    as_is: bool,
+    /// With --as-is: a checkpoint of the store that the export comes from, which the copy has to meet
+    #[arg(long, value_name = "FILE", requires = "as_is", requires = "key")]
+    pub(super) checkpoint: Option<PathBuf>,
+    /// With --checkpoint: the key that signed it, as `casebook audit key` prints it
+    #[arg(long, value_name = "VKEY", requires = "checkpoint")]
+    pub(super) key: Option<String>,
 }
 
 /// What became of a file.
@@ -84,6 +94,9 @@ struct Import {
 
 /// Runs the command.
 pub(super) async fn run(args: ImportArgs, globals: &Globals, page: &mut Page) -> Result<(), Failure> {
+    if args.as_is {
+        return as_is::run(args, globals, page).await;
+    }
     let is_missing = |path: &&PathBuf| path.as_os_str() != "-" && !path.exists();
     if let Some(missing) = args.files.iter().find(is_missing).filter(|_| !args.keep_going) {
         return Err(Failure::NotFound(Trouble::new(format!("there is no {}", missing.display()))));

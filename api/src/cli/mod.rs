@@ -5,6 +5,7 @@
 
 mod annul;
 mod answer;
+mod as_is;
 mod audit;
 mod audit_checkpoint;
 mod audit_key;

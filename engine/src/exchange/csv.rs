@@ -5,6 +5,7 @@
 
 use std::io;
 
+use super::serialised_name;
 use crate::case::event::{Scope, SourceKind, Version};
 use crate::case::occurred::Day;
 use crate::case::reading::HistoryEntry;
@@ -117,10 +118,6 @@ fn scope_text(scope: &Scope) -> String {
 
 fn kind_text(kind: SourceKind) -> String {
     serialised_name(&kind)
-}
-
-fn serialised_name(value: &impl serde::Serialize) -> String {
-    serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 fn version_text(version: Option<Version>) -> String {
