@@ -1,6 +1,8 @@
 //! One file per promise.
 
 #[cfg(test)]
+mod as_is;
+#[cfg(test)]
 mod bad_input;
 #[cfg(test)]
 mod breaches;
@@ -50,6 +52,8 @@ mod overrides;
 mod pinned_definitions;
 #[cfg(test)]
 mod power_cut;
+#[cfg(test)]
+mod process_mining;
 #[cfg(test)]
 mod questions;
 #[cfg(test)]

@@ -19,19 +19,19 @@ const PACKAGES: [&str; 3] =
 const ADVICE: &str = "Go 1.19 and its package golang.org/x/mod could not be fetched with `apt-get download`. Where there is no \
                       apt, set CASEBOOK_TESTS_OFFLINE=1: the test is skipped then";
 
-fn is_offline() -> bool {
+pub(crate) fn is_offline() -> bool {
     #[expect(clippy::disallowed_methods, reason = "the switch of a test is not the program's own setting")]
     let set = std::env::var_os("CASEBOOK_TESTS_OFFLINE");
     set.is_some_and(|value| value == "1")
 }
 
 /// Where tools are kept: `target/tools`.
-fn tools() -> PathBuf {
+pub(crate) fn tools() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     test.ancestors().nth(3).unwrap().join("tools")
 }
 
-fn run(command: &mut Command) -> bool {
+pub(crate) fn run(command: &mut Command) -> bool {
     command.status().is_ok_and(|status| status.success())
 }
 

@@ -176,6 +176,10 @@ impl Export<'_> {
     }
 
     async fn write(&self, sink: &mut dyn Write, progress: &Progress) -> Result<Written, Failure> {
+        // Before the first byte is written: half a document helps nobody.
+        for reference in self.references {
+            case_id(self.engine, reference)?;
+        }
         match self.form {
             Form::Lines => {
                 let mut add = |stored: &StoredEvent| -> Result<(), Failure> {

@@ -114,7 +114,7 @@ impl<W: io::Write> Objects<W> {
             attribute("reference", begun, Value::from(case.reference.as_str())),
             attribute("workflow", begun, Value::from(case.workflow.as_str())),
         ];
-        attributes.extend(states(case, None));
+        attributes.extend(states(case, None, begun));
         self.object(&case_object(case), CASE, attributes, Vec::new())?;
         for entity in &case.entities {
             self.entity(case, entity)?;
@@ -130,7 +130,7 @@ impl<W: io::Write> Objects<W> {
         for (field, value) in &entity.data {
             flat(field, value, &mut |name, value| attributes.push(attribute(name, begun, value)));
         }
-        attributes.extend(states(case, Some(&owner)));
+        attributes.extend(states(case, Some(&owner), begun));
         let parent = match &entity.parent {
             Some((kind, id)) => entity_object(case, kind, id),
             None => case_object(case),
@@ -208,21 +208,33 @@ fn event_attributes(told: &ToldEvent) -> Vec<Attribute> {
     attributes
 }
 
-/// The states of the strands of one entity (`None`: the case) over time, one value for each instant: the last.
-fn states(case: &ToldCase, owner: Option<&(String, String)>) -> Vec<Attribute> {
+/// The states of the strands of one entity (`None`: the case) over time, from the instant at which it is first there; one
+/// value for each instant, the last.
+fn states(case: &ToldCase, owner: Option<&(String, String)>, begun: Option<Timestamp>) -> Vec<Attribute> {
     let mut attributes: Vec<Attribute> = Vec::new();
+    let mut put = |strand: &str, time: Option<Timestamp>, state: Option<&str>, is_first: bool| {
+        let name = format!("state.{strand}");
+        if is_first && attributes.iter().any(|known| known.name == name) {
+            return;
+        }
+        let Some(state) = state else { return };
+        let own = attribute(&name, time, Value::from(state));
+        match attributes.iter_mut().find(|known| known.name == name && known.time == own.time) {
+            Some(known) => known.value = own.value,
+            None => attributes.push(own),
+        }
+    };
     for event in &case.events {
-        let moved =
-            event.moves.iter().filter(|moved| moved.entity.as_ref() == owner && moved.from != moved.to);
-        for moved in moved {
-            let name = format!("state.{}", moved.strand);
-            let time = Some(utc(event.time));
-            let value = Value::from(moved.to.clone().unwrap_or_default());
-            match attributes.iter_mut().find(|known| known.name == name && known.time == time) {
-                Some(known) => known.value = value,
-                None => attributes.push(Attribute { name, time, value }),
+        for moved in event.moves.iter().filter(|moved| moved.entity.as_ref() == owner) {
+            put(&moved.strand, begun, moved.from.as_deref(), true);
+            if moved.from != moved.to {
+                put(&moved.strand, Some(event.time), moved.to.as_deref(), false);
             }
         }
+    }
+    // What no event has moved stands where it began.
+    for at in case.now.iter().filter(|at| at.entity.as_ref() == owner) {
+        put(&at.strand, begun, at.to.as_deref(), true);
     }
     attributes
 }

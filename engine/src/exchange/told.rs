@@ -22,7 +22,7 @@ use crate::case::occurred::{Bounds, Day};
 use crate::case::state::CaseState;
 use crate::case::status::{Status, StrandState, branches_for};
 use crate::definition::condition::EntityId;
-use crate::definition::{Definition, KindId};
+use crate::definition::{Definition, KindId, StateId};
 
 /// A case, told.
 #[derive(Debug, Clone)]
@@ -39,6 +39,8 @@ pub struct ToldCase {
     pub events: Vec<ToldEvent>,
     /// The entities, in order of introduction.
     pub entities: Vec<ToldEntity>,
+    /// Where every strand stands now, as a move that leads there from nowhere.
+    pub now: Vec<StrandMove>,
     /// Recorded events that are no part of it: notes, and what was annulled or stands for something that was.
     pub left_out: usize,
 }
@@ -148,6 +150,7 @@ pub fn told(state: &CaseState) -> ToldCase {
         workflow: definition.pin(),
         zone,
         entities: entities(state, &events),
+        now: now(definition, state.status()),
         left_out: state.log().len().saturating_sub(events.len()),
         events,
     }
@@ -205,7 +208,7 @@ fn moves(
                     && branches_for(strand, from, event.event_type).is_some()
             };
             if is_moved || is_row() {
-                let name = |state| strand.states.get(crate::definition::StateId::index(state));
+                let name = |state| strand.states.get(StateId::index(state));
                 moves.push(StrandMove {
                     strand: strand.name.clone(),
                     entity: owner(definition, after, id),
@@ -216,6 +219,21 @@ fn moves(
         }
     }
     moves
+}
+
+fn now(definition: &Definition, status: &Status) -> Vec<StrandMove> {
+    let strands = status.entities().flat_map(|(id, entity)| entity.strands.iter().map(move |at| (id, at)));
+    let moves = strands.map(|(id, at)| {
+        let strand = &definition.strands[at.strand.index()];
+        let state = at.state.and_then(|state| strand.states.get(state.index()));
+        StrandMove {
+            strand: strand.name.clone(),
+            entity: owner(definition, status, id),
+            from: None,
+            to: state.map(|state| state.name.clone()),
+        }
+    });
+    moves.collect()
 }
 
 fn owner(definition: &Definition, status: &Status, id: EntityId) -> Option<(String, String)> {
