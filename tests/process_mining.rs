@@ -50,15 +50,9 @@ fn office() -> Office {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/reference-case/2020-146999.jsonl");
     office.done(&["import", reference.to_str().unwrap()]);
     let record = |arguments: &[&str]| office.done(&[&["record", "R/1"], arguments].concat());
-    record(&[
-        "verdict-returned",
-        "--scope",
-        "charge=C1",
-        "--on",
-        "2021-08",
-        "verdict=guilty",
-        "--declare-gaps",
-    ]);
+    record(&["plea-entered", "--scope", "charge=C1", "--on", "2021-06", "plea=not-guilty"]);
+    record(&["verdict-returned", "--scope", "charge=C1", "--on", "2021-08", "verdict=guilty"]);
+    record(&["report-finished", "--on", "2021-10-01", "--declare-gaps"]);
     record(&["note-made", "--on", "2021-05-20", "text=a \"quoted\" <note> & more,\nin two lines\u{7}"]);
     record(&["note-made", "--on", "2021-05-21", "text=never so"]);
     let last = office.head().iter().find(|(reference, _)| reference == "R/1").unwrap().1.to_string();
@@ -139,6 +133,8 @@ fn check_cases(office: &Office, log: &Value) {
         "plea-entered",
         "verdict-returned",
         "sentence-passed",
+        "inquiry-begun",
+        "report-finished",
     ];
     let mut sorted = texts(events, "concept:name");
     assert_eq!(sorted.len(), names.len(), "{sorted:?}");
@@ -157,8 +153,8 @@ fn check_cases(office: &Office, log: &Value) {
     assert_eq!(charge["scope.charge"], "C1");
     assert_eq!(charge["time:timestamp"], "2021-04-30T23:00:00+00:00", "the day begins in London");
     assert_eq!(charge["time_basis"], "day");
-    let plea = of_type("plea-entered")[0];
-    assert_eq!(plea["gap"], true);
+    let begun = of_type("inquiry-begun")[0];
+    assert_eq!(begun["gap"], true);
     let notes = of_type("note-made");
     assert_eq!(notes[0]["data.text"], "a \"quoted\" <note> & more,\nin two lines\u{fffd}");
     assert_eq!(
@@ -192,9 +188,9 @@ fn check_strands(log: &Value) {
     assert_eq!(
         steps(charge),
         [
-            step("charge-brought", "-", "laid"),
-            step("plea-entered", "laid", "set-for-trial"),
-            step("verdict-returned", "set-for-trial", "convicted"),
+            step("charge-brought", "-", "brought"),
+            step("plea-entered", "brought", "tried"),
+            step("verdict-returned", "tried", "convicted"),
             step("sentence-passed", "convicted", "sentenced"),
         ]
     );
