@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use casebook_engine::definition::compile::compile;
-use casebook_engine::definition::driven::{Coverage, Driven};
+use casebook_engine::definition::driven::{Coverage, Drivable, Driven};
 use casebook_engine::definition::lint::lint_files;
 use casebook_engine::definition::problem::Severity;
 use casebook_engine::definition::rehearsal::run_driving;
@@ -28,6 +28,16 @@ fn every_scenario_of_every_definition_that_ships_holds_and_the_first_is_driven_w
         let coverage = Coverage::of(&definition, &files, &driven);
         if name == SHIPPED[0] {
             assert!(coverage.reaches(100), "{name}: not every transition and rule is driven: {coverage:#?}");
+        } else {
+            let is_of_a_deadline = |what: Drivable| {
+                matches!(what, Drivable::DeadlineStarted | Drivable::DeadlineMet | Drivable::DeadlineMissed)
+            };
+            let missing: Vec<_> =
+                coverage.missing.iter().filter(|missing| is_of_a_deadline(missing.what)).collect();
+            assert!(
+                missing.is_empty(),
+                "{name}: not every deadline is started, met and missed: {missing:#?}"
+            );
         }
     }
 }

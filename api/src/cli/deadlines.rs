@@ -1,10 +1,10 @@
 //! `casebook deadlines`: what is due when, of one case or of all.
 
 use casebook_engine::case::deadline::{Answer, due_words};
-use casebook_engine::case::deadline_reading::{DeadlineReading, DueReading};
+use casebook_engine::case::deadline_reading::{DeadlineReading, DueReading, falls_due, may_be_late};
 use casebook_engine::case::occurred::Day;
 use casebook_engine::engine::{Engine, RecordOptions};
-use casebook_engine::projection::deadlines::{CaseDeadline, DeadlineFilter};
+use casebook_engine::projection::deadlines::{CaseDeadline, DeadlineFilter, WITHIN_DAYS_MAX};
 use clap::Args;
 
 use super::Globals;
@@ -35,8 +35,8 @@ pub(super) struct DeadlinesArgs {
     /// Only what is missed, or may be: where dates are vague, what is not certain is shown as indeterminate
     #[arg(long)]
     overdue: bool,
-    /// Only what falls due within so many days, today included
-    #[arg(long, value_name = "DAYS", conflicts_with = "overdue")]
+    /// Only what falls due within so many days, today included, by the earliest day on which it can be due
+    #[arg(long, value_name = "DAYS", conflicts_with = "overdue", value_parser = within)]
     within: Option<u32>,
     /// At most this many
     #[arg(long, value_name = "N", default_value_t = LIMIT, value_parser = limit)]
@@ -97,16 +97,13 @@ async fn of_case(
     tell(&told, page)
 }
 
+/// As the list over all cases chooses: what is met, or has fallen away, is nobody's to do any more.
 fn is_wanted(deadline: &DeadlineReading, args: &DeadlinesArgs) -> bool {
     let is_unmet = deadline.met_by.is_none() && deadline.void_by.is_none();
-    if args.overdue {
-        let is_late = matches!(deadline.answer, Answer::Missed | Answer::Indeterminate);
-        return is_unmet && is_late;
-    }
-    match (args.within, deadline.days_left) {
-        (None, _) => true,
-        (Some(days), Some(left)) => is_unmet && left >= 0 && i64::from(left) <= i64::from(days),
-        (Some(_), None) => false,
+    match args.within {
+        _ if args.overdue => is_unmet && may_be_late(deadline.answer, deadline.due, deadline.on),
+        Some(days) => is_unmet && falls_due(deadline.due, deadline.on, days),
+        None => true,
     }
 }
 
@@ -237,6 +234,16 @@ async fn note_missed(
         return page.line("Nothing was missed that is not noted.");
     }
     Ok(())
+}
+
+fn within(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(days) if days <= WITHIN_DAYS_MAX => Ok(days),
+        Ok(_) => Err(format!("a list reaches ten years ahead; write at most {WITHIN_DAYS_MAX}")),
+        Err(_) => {
+            Err(format!("`{text}` is no number of days; write for example 14, or 0 for what is due today"))
+        }
+    }
 }
 
 fn limit(text: &str) -> Result<usize, String> {

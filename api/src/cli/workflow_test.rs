@@ -29,7 +29,7 @@ pub(super) struct TestArgs {
     /// Say which events, transitions, derived states and rules no scenario drives
     #[arg(long)]
     coverage: bool,
-    /// Exit code 9 if less than this share of the transitions, of the rules met or unmet, or of the deadlines started, met or missed is driven
+    /// Exit code 9 if less than this share of the transitions, of the rules met, or of the rules unmet is driven
     #[arg(long, value_name = "PERCENT", requires = "coverage", value_parser = clap::value_parser!(u8).range(0..=100))]
     require: Option<u8>,
 }

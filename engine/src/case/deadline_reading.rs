@@ -25,6 +25,9 @@ pub struct DeadlineReading {
     pub round: u32,
     /// When it is due.
     pub due: DueReading,
+    /// The day that it is read on.
+    #[serde(skip)]
+    pub on: Day,
     /// What can be said of it on that day.
     pub answer: Answer,
     /// Why, where that is not plain.
@@ -134,6 +137,7 @@ pub fn reading(state: &CaseState, round: &Round<'_>, today: Day) -> DeadlineRead
         kind: entity.kind.map(|kind| definition.kinds[kind.index()].name.clone()),
         round: round.told_number(),
         due: DueReading::of(round),
+        on: today,
         answer,
         why,
         days_left: left,

@@ -239,17 +239,10 @@ impl Coverage {
         self.measures.iter().find(|measure| measure.what == what)
     }
 
-    /// Whether transitions, rules met and unmet, and deadlines started, met and missed each reach this many percent.
+    /// Whether transitions, rules met and rules unmet each reach this many percent.
     #[must_use]
     pub fn reaches(&self, percent: usize) -> bool {
-        let counted = [
-            Drivable::Transition,
-            Drivable::RuleMet,
-            Drivable::RuleUnmet,
-            Drivable::DeadlineStarted,
-            Drivable::DeadlineMet,
-            Drivable::DeadlineMissed,
-        ];
+        let counted = [Drivable::Transition, Drivable::RuleMet, Drivable::RuleUnmet];
         self.measures.iter().all(|measure| !counted.contains(&measure.what) || measure.percent() >= percent)
     }
 }
