@@ -373,9 +373,9 @@ fn the_program_tells_the_deadlines_that_would_change() {
     let one = office.file("timed-1.yaml", TIMED);
     let two =
         office.file("timed-2.yaml", TIMED.replace("version: 1", "version: 2").replace("10 days", "5 days"));
-    office.done(&["open", "R/1", "--workflow", &one, "--occurred", "2021-05-03"]);
-    office.done(&["record", "R/1", "notice-served", "--occurred", "2021-05-10"]);
-    office.done(&["record", "R/1", "answer-received", "--occurred", "2021-05-18"]);
+    office.done(&["open", "R/1", "--workflow", &one, "--on", "2021-05-03"]);
+    office.done(&["record", "R/1", "notice-served", "--on", "2021-05-10"]);
+    office.done(&["record", "R/1", "answer-received", "--on", "2021-05-18"]);
     let told = office.done(&["workflow", "trial", &two]);
     for words in [
         "newly missed",
