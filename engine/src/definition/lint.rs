@@ -100,7 +100,6 @@ impl Finding {
 
 fn findings(definition: &Definition) -> Vec<Finding> {
     let mut findings = Vec::new();
-    introductions(definition, &mut findings);
     roles(definition, &mut findings);
     idle_events(definition, &mut findings);
     time_limits(definition, &mut findings);
@@ -110,22 +109,6 @@ fn findings(definition: &Definition) -> Vec<Finding> {
     states(definition, &mut survey, &mut findings);
     findings.sort_by_key(|finding| finding.problem.severity);
     findings
-}
-
-fn introductions(definition: &Definition, findings: &mut Vec<Finding>) {
-    for kind in &definition.kinds {
-        if kind.introduced_by.is_empty() {
-            let message = format!("nothing introduces a {}", kind.name);
-            let help = "name an event under `introduced-by` that has it in its scope";
-            findings.push(Finding::new(
-                Severity::Error,
-                "nothing-introduces",
-                &["entities", &kind.name],
-                message,
-                help,
-            ));
-        }
-    }
 }
 
 fn roles(definition: &Definition, findings: &mut Vec<Finding>) {
