@@ -13,6 +13,8 @@ use casebook_engine::projection::deadlines::DeadlineFilter;
 use casebook_engine::store::{CaseKey, MemoryStore};
 use tokio::runtime::Runtime;
 
+use crate::office::Office;
+
 const TEXT: &str = r#"
 workflow: timed
 version: 1
@@ -534,4 +536,18 @@ fn a_round_that_runs_when_states_are_mapped_runs_on_as_long_as_it_was_and_by_the
     // And the repeating duty ends by a condition of the new version.
     register.record("R/1", "clock-stopped", "2021-08-01", &[]).unwrap();
     assert!(now(&register, "2021-12-01").contains(&"report void 2022-05-03".to_owned()));
+}
+
+#[test]
+fn a_question_that_cannot_be_answered_says_what_to_write_instead() {
+    let office = Office::new();
+    office.wrong(&["deadlines"], 5, &["there are no cases", "casebook open"]);
+    office.done(&["open", "R/1", "--workflow", "small-inquiry"]);
+    assert_eq!(office.done(&["deadlines"]), "No deadlines.\n");
+    office.wrong(&["deadlines", "R/9"], 5, &["no case R/9", "casebook cases"]);
+    office.wrong(&["deadlines", "--within", "soon"], 2, &["no number of days", "14"]);
+    office.wrong(&["deadlines", "--within", "-3"], 2, &["no number of days"]);
+    office.wrong(&["deadlines", "--within", "3654"], 2, &["at most 3653"]);
+    office.wrong(&["deadlines", "--limit", "0"], 2, &["1 or more"]);
+    office.wrong(&["deadlines", "--at", "2020-01-01"], 2, &["none is named", "write the case's reference"]);
 }

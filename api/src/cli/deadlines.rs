@@ -36,7 +36,7 @@ pub(super) struct DeadlinesArgs {
     #[arg(long)]
     overdue: bool,
     /// Only what falls due within so many days, today included, by the earliest day on which it can be due
-    #[arg(long, value_name = "DAYS", conflicts_with = "overdue", value_parser = within)]
+    #[arg(long, value_name = "DAYS", conflicts_with = "overdue", allow_negative_numbers = true, value_parser = within)]
     within: Option<u32>,
     /// At most this many
     #[arg(long, value_name = "N", default_value_t = LIMIT, value_parser = limit)]
