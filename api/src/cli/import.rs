@@ -31,7 +31,7 @@ Examples:
   casebook import *.jsonl --declare-gaps            steps that must have happened become gaps
   casebook import history.jsonl --dry-run           ask without recording
   casebook export jsonl --data old | casebook import - --data new
-  casebook import all.jsonl --as-is --data copy     the same bytes, ids and hashes, into a new folder";
+  casebook import all.jsonl --as-is --data copy     the same bytes and hashes, into a new folder";
 
 /// How many wrong lines are shown of one file.
 const PROBLEMS_SHOWN_MAX: usize = 20;
