@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::Globals;
 use super::answer::Failure;
-use super::page::{Page, bad, dim, good, warn};
+use super::page::{Page, dim};
 use super::point::{self, CutArgs};
 use super::reading::count_of;
 use super::{folder, record};
@@ -125,7 +125,7 @@ pub(super) fn tell(deadlines: &[DeadlineReading], page: &mut Page) -> Result<(),
             due_cell(&deadline.due),
             whose,
             deadline.title.clone(),
-            coloured(deadline.answer),
+            deadline.answer.name().to_owned(),
             notes.join("; "),
         ]
     });
@@ -162,7 +162,7 @@ fn row(deadline: &CaseDeadline) -> Vec<String> {
         deadline.reference.clone(),
         deadline.entity.clone().unwrap_or_else(|| "case".to_owned()),
         deadline.title.clone(),
-        coloured(deadline.answer),
+        deadline.answer.name().to_owned(),
         note.unwrap_or_default(),
     ]
 }
@@ -177,16 +177,6 @@ fn due_cell(due: &DueReading) -> String {
         (Some(open), true) => format!("{open} to {}", day(due.latest)),
         (None, true) => day(due.latest),
         (_, false) => due_words(due.earliest, due.latest),
-    }
-}
-
-fn coloured(answer: Answer) -> String {
-    match answer {
-        Answer::Met => good(answer.name()),
-        Answer::Missed => bad(answer.name()),
-        Answer::Indeterminate => warn(answer.name()),
-        Answer::Paused | Answer::Void => dim(answer.name()),
-        Answer::Running => answer.name().to_owned(),
     }
 }
 
