@@ -4,12 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use serde_json::Value;
-use uuid::Uuid;
 
 use super::effective::{Changed, EffectiveEvent};
-use super::event::{CaseId, EventId, Payload, ProposedEvent, RecordedEvent, Recorder, Scope, Version};
+use super::event::{Payload, ProposedEvent, RecordedEvent, Recorder, Scope, Version};
 use super::refusal::Step;
 use super::status::Status;
 use crate::definition::condition::{Cause, EntityId};
@@ -42,20 +40,8 @@ impl Candidate {
         let name = &definition.event_type(event_type).name;
         let nobody = Recorder { id: String::new(), role: String::new() };
         let number = u64::try_from(number).unwrap_or(u64::MAX - IMAGINED_VERSION);
-        let recorded = RecordedEvent {
-            proposed: ProposedEvent { scope, ..ProposedEvent::new(name, nobody) },
-            case: String::new(),
-            workflow: None,
-            id: EventId(Uuid::nil()),
-            case_id: CaseId(Uuid::nil()),
-            version: Version(IMAGINED_VERSION + number),
-            recorded_at: Timestamp::UNIX_EPOCH,
-            definition: String::new(),
-            prev: None,
-            salt: String::new(),
-            correlation_id: None,
-            causation_id: None,
-        };
+        let proposed = ProposedEvent { scope, ..ProposedEvent::new(name, nobody) };
+        let recorded = RecordedEvent::imagined(proposed, Version(IMAGINED_VERSION + number));
         let changed = Changed { known: data.clone(), data, absent: Some(Cause::Open), ..Changed::default() };
         let event =
             EffectiveEvent { event_type, recorded: Arc::new(recorded), changed: Some(Box::new(changed)) };

@@ -534,7 +534,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::case::event::{CaseId, EventId, Position, ProposedEvent, RecordedEvent, Recorder, Version};
+    use crate::case::event::{EventId, Position, ProposedEvent, RecordedEvent, Recorder, Version};
     use crate::definition::compile::tests::compiled;
     use crate::definition::deadlines::tests::SAMPLE;
 
@@ -565,20 +565,8 @@ mod tests {
                 }
             }
         }
-        RecordedEvent {
-            proposed,
-            case: "R/1".into(),
-            workflow: None,
-            id: EventId(uuid::Uuid::from_u128(u128::from(number))),
-            case_id: CaseId(uuid::Uuid::nil()),
-            version: Version(number),
-            recorded_at: jiff::Timestamp::UNIX_EPOCH,
-            definition: "timed@1".into(),
-            prev: None,
-            salt: String::new(),
-            correlation_id: None,
-            causation_id: None,
-        }
+        let id = EventId(uuid::Uuid::from_u128(u128::from(number)));
+        RecordedEvent { id, ..RecordedEvent::imagined(proposed, Version(number)) }
     }
 
     fn day(text: &str) -> Day {

@@ -247,6 +247,26 @@ pub struct RecordedEvent {
     pub causation_id: Option<String>,
 }
 
+impl RecordedEvent {
+    /// An event that nobody recorded: searches and tests ask what would follow from it.
+    pub(crate) fn imagined(proposed: ProposedEvent, version: Version) -> Self {
+        Self {
+            proposed,
+            case: String::new(),
+            workflow: None,
+            id: EventId(Uuid::nil()),
+            case_id: CaseId(Uuid::nil()),
+            version,
+            recorded_at: Timestamp::UNIX_EPOCH,
+            definition: String::new(),
+            prev: None,
+            salt: String::new(),
+            correlation_id: None,
+            causation_id: None,
+        }
+    }
+}
+
 /// The engine's own event types: the only ones that Rust code knows.
 pub mod engine_types {
     /// The first event of every case.

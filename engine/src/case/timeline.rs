@@ -327,7 +327,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::case::event::{CaseId, ProposedEvent, RecordedEvent, Recorder, Version};
+    use crate::case::event::{ProposedEvent, RecordedEvent, Recorder, Version};
     use crate::case::occurred::Occurred;
     use crate::definition::EventTypeId;
 
@@ -339,20 +339,10 @@ mod tests {
         occurred.after = after.iter().map(|number| id(*number).to_string()).collect();
         occurred.before = before.iter().map(|number| id(*number).to_string()).collect();
         let recorder = Recorder { id: "officer-1".into(), role: "caseworker".into() };
-        let recorded = RecordedEvent {
-            proposed: ProposedEvent { occurred: Some(occurred), ..ProposedEvent::new("note-made", recorder) },
-            case: "A/1".into(),
-            workflow: None,
-            id: EventId(id(number)),
-            case_id: CaseId(id(0)),
-            version: Version(number),
-            recorded_at: jiff::Timestamp::UNIX_EPOCH,
-            definition: "small@1".into(),
-            prev: None,
-            salt: String::new(),
-            correlation_id: None,
-            causation_id: None,
-        };
+        let proposed =
+            ProposedEvent { occurred: Some(occurred), ..ProposedEvent::new("note-made", recorder) };
+        let recorded =
+            RecordedEvent { id: EventId(id(number)), ..RecordedEvent::imagined(proposed, Version(number)) };
         Arc::new(EffectiveEvent::plain(EventTypeId(0), Arc::new(recorded)))
     }
 

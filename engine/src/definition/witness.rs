@@ -6,16 +6,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use serde_json::Value;
-use uuid::Uuid;
 
 use super::rehearsal::{LastAnswer, Rehearsed, complete, placeholder, proposed, rehearse};
 use super::scenario::Scenario;
 use super::{Definition, EventType};
 use crate::case::candidate::Candidate;
 use crate::case::effective::EffectiveEvent;
-use crate::case::event::{CaseId, EventId, Payload, RecordedEvent, Scope, Version, engine_types};
+use crate::case::event::{Payload, RecordedEvent, Scope, Version, engine_types};
 use crate::case::refusal::Step;
 use crate::case::status::Status;
 
@@ -60,20 +58,7 @@ pub(crate) fn candidate(
     if lacks_rationale || !described.schema.problems(&proposed.data).is_empty() {
         return None;
     }
-    let recorded = RecordedEvent {
-        proposed,
-        case: String::new(),
-        workflow: None,
-        id: EventId(Uuid::nil()),
-        case_id: CaseId(Uuid::nil()),
-        version: Version(1 + number),
-        recorded_at: Timestamp::UNIX_EPOCH,
-        definition: String::new(),
-        prev: None,
-        salt: String::new(),
-        correlation_id: None,
-        causation_id: None,
-    };
+    let recorded = RecordedEvent::imagined(proposed, Version(1 + number));
     Some(Candidate { event: Arc::new(EffectiveEvent::plain(event_type, Arc::new(recorded))) })
 }
 

@@ -7,90 +7,57 @@
 //! ```
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
 
-use crate::case::event::{CaseId, Version};
+use super::{ByCase, each, limit_of};
+use crate::case::event::CaseId;
 use crate::case::reading::CaseSummary;
 use crate::case::telling;
 use crate::engine::{CaseFilter, Engine};
-use crate::store::{CaseKey, EventStore, MODEL_VALUE_BYTES_MAX, ModelWrite, ReadError, StorageError};
+use crate::store::{EventStore, MODEL_VALUE_BYTES_MAX, ModelWrite, ReadError, StorageError};
 
 /// The model's name; the number changes with its shape, and an older one is left behind and rebuilt.
 const MODEL: &str = "case-list-1";
 
-/// Events read at a time.
-const PAGE_EVENTS: usize = 2_000;
-
-/// Entries of an index read at a time.
-const PAGE_ENTRIES: usize = 500;
-
-/// Cases listed where no limit is given.
-const LIMIT_DEFAULT: usize = 100;
-
 /// The case list of one engine.
-#[derive(Debug, Default)]
-pub(crate) struct CaseList {
-    one_at_a_time: Mutex<()>,
-}
+#[derive(Debug)]
+pub(crate) struct CaseList(ByCase);
 
 impl CaseList {
+    pub(crate) fn new() -> Self {
+        Self(ByCase::new(MODEL))
+    }
+
     /// Reads the log from the model's checkpoint to its head.
     pub(crate) fn catch_up(&self, engine: &Engine) -> Result<(), ReadError> {
-        let _turn = self.one_at_a_time.lock().unwrap_or_else(PoisonError::into_inner);
-        let store = engine.store().as_ref();
-        loop {
-            let checkpoint = store.models().checkpoint(MODEL)?;
-            let page = store.read_log(checkpoint, PAGE_EVENTS)?;
-            let Some(last) = page.last() else { return Ok(()) };
-            let touched: BTreeSet<(CaseId, Version)> =
-                page.iter().map(|event| (event.case_id, event.version)).collect();
-            let mut writes = Vec::new();
-            for (case_id, version) in touched {
-                if is_last_of_case(store, case_id, version)? {
-                    summarise(engine, case_id, &mut writes)?;
-                }
-            }
-            store.models().write(MODEL, last.position, &writes)?;
-        }
+        self.0.catch_up(engine, |case_id, writes| summarise(engine, case_id, writes))
     }
 
     /// The cases that pass the filter, in order of reference.
     pub(crate) fn find(&self, engine: &Engine, filter: &CaseFilter) -> Result<Vec<CaseSummary>, ReadError> {
         let store = engine.store().as_ref();
-        let limit = if filter.limit == 0 { LIMIT_DEFAULT } else { filter.limit };
+        let limit = limit_of(filter.limit);
         let text = filter.text.as_ref().map(|text| text.to_lowercase());
         let prefix = match filter.states.first() {
             Some((strand, state)) => state_prefix(strand, state),
             None => b"c/".to_vec(),
         };
+        let after = filter.after.as_ref().map(|reference| [&prefix[..], reference.as_bytes()].concat());
         let mut found = Vec::new();
-        let mut after = filter.after.as_ref().map(|reference| [&prefix[..], reference.as_bytes()].concat());
-        loop {
-            let page = store.models().scan(MODEL, &prefix, after.as_deref(), PAGE_ENTRIES)?;
-            for (key, value) in &page {
-                let reference = &key[prefix.len()..];
-                let first = match filter.states.is_empty() {
-                    true => Some(value.clone()),
-                    false => store.models().get(MODEL, &[b"c/", reference].concat())?,
-                };
-                let Some(first) = first else { continue };
+        each(engine, MODEL, &prefix, after, |key, value| {
+            let reference = &key[prefix.len()..];
+            let first = match filter.states.is_empty() {
+                true => Some(value.to_vec()),
+                false => store.models().get(MODEL, &[b"c/", reference].concat())?,
+            };
+            if let Some(first) = first {
                 let summary = read_summary(store, reference, first)?;
-                if passes(&summary, filter, text.as_deref()) {
-                    found.push(summary);
-                    if found.len() == limit {
-                        return Ok(found);
-                    }
-                }
+                found.extend(Some(summary).filter(|summary| passes(summary, filter, text.as_deref())));
             }
-            if page.len() < PAGE_ENTRIES {
-                return Ok(found);
-            }
-            after = page.last().map(|(key, _)| key.clone());
-        }
+            Ok(found.len() < limit)
+        })?;
+        Ok(found)
     }
-}
 
-impl CaseList {
     /// Of these cases, those that pass the filter, in order of reference.
     pub(crate) fn among(
         &self,
@@ -99,7 +66,7 @@ impl CaseList {
         filter: &CaseFilter,
     ) -> Result<Vec<CaseSummary>, ReadError> {
         let store = engine.store().as_ref();
-        let limit = if filter.limit == 0 { LIMIT_DEFAULT } else { filter.limit };
+        let limit = limit_of(filter.limit);
         let text = filter.text.as_ref().map(|text| text.to_lowercase());
         let mut found = Vec::new();
         for reference in
@@ -117,10 +84,6 @@ impl CaseList {
         }
         Ok(found)
     }
-}
-
-fn is_last_of_case(store: &dyn EventStore, case_id: CaseId, version: Version) -> Result<bool, ReadError> {
-    Ok(store.head_of(&CaseKey::Id(case_id))?.is_some_and(|head| head.version == version))
 }
 
 /// Writes the case's summary and moves its index entries.

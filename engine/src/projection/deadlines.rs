@@ -13,10 +13,10 @@
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
+use super::{ByCase, PAGE_ENTRIES, each, limit_of};
 use crate::case::day::Day;
 use crate::case::deadline::{Answer, Round, rounds};
 use crate::case::deadline_reading::{DeadlineReading, DueReading, falls_due, may_be_late, reading};
@@ -29,21 +29,12 @@ use crate::store::{CaseKey, ModelWrite, ReadError, StorageError};
 /// The model's name; the number changes with its shape, and an older one is left behind and rebuilt.
 pub const MODEL: &str = "deadlines-2";
 
-/// Events read at a time.
-const PAGE_EVENTS: usize = 2_000;
-
-/// Entries read at a time.
-const PAGE_ENTRIES: usize = 500;
-
 /// How many days after a case's last event the rounds of its repeating deadlines are listed; further ones are added when
 /// somebody asks about days that lie beyond.
 const AHEAD_DAYS: i32 = 730;
 
 /// The furthest that can be asked about: ten years. Every round until then is listed.
 pub const WITHIN_DAYS_MAX: u32 = 3_653;
-
-/// Entries listed where no limit is given.
-const LIMIT_DEFAULT: usize = 100;
 
 /// Which deadlines to list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -111,31 +102,17 @@ struct Entry {
 }
 
 /// The list of one engine.
-#[derive(Debug, Default)]
-pub(crate) struct DeadlineList {
-    one_at_a_time: Mutex<()>,
-}
+#[derive(Debug)]
+pub(crate) struct DeadlineList(ByCase);
 
 impl DeadlineList {
+    pub(crate) fn new() -> Self {
+        Self(ByCase::new(MODEL))
+    }
+
     /// Reads the log from the model's checkpoint to its head.
     pub(crate) fn catch_up(&self, engine: &Engine) -> Result<(), ReadError> {
-        let _turn = self.one_at_a_time.lock().unwrap_or_else(PoisonError::into_inner);
-        let store = engine.store().as_ref();
-        loop {
-            let checkpoint = store.models().checkpoint(MODEL)?;
-            let page = store.read_log(checkpoint, PAGE_EVENTS)?;
-            let Some(last) = page.last() else { return Ok(()) };
-            let touched: BTreeMap<CaseId, Version> =
-                page.iter().map(|event| (event.case_id, event.version)).collect();
-            let mut writes = Vec::new();
-            for (case_id, version) in touched {
-                let head = store.head_of(&CaseKey::Id(case_id))?;
-                if head.is_some_and(|head| head.version == version) {
-                    enter(engine, case_id, None, &mut writes)?;
-                }
-            }
-            store.models().write(MODEL, last.position, &writes)?;
-        }
+        self.0.catch_up(engine, |case_id, writes| enter(engine, case_id, None, writes))
     }
 
     /// The deadlines that pass the filter on a day, in the order in which they are due; each case's days end in its own zone.
@@ -146,12 +123,12 @@ impl DeadlineList {
         today: &dyn Fn(&str) -> Day,
         latest_today: Day,
     ) -> Result<Vec<CaseDeadline>, ReadError> {
-        let limit = if filter.limit == 0 { LIMIT_DEFAULT } else { filter.limit };
+        let limit = limit_of(filter.limit);
         let (from, to) = span(filter, latest_today);
         self.list_until(engine, to.unwrap_or(latest_today).max(latest_today))?;
         let mut found: Vec<CaseDeadline> = Vec::new();
         let after = from.map(|from| [b"d/", day_key(Day(from.0 - 1)).as_bytes(), b"\xff"].concat());
-        each(engine, b"d/", after, |key, value| {
+        each(engine, MODEL, b"d/", after, |key, value| {
             if to.is_some_and(|to| &key[2..10] > day_key(to).as_bytes()) {
                 return Ok(false);
             }
@@ -160,7 +137,7 @@ impl DeadlineList {
         })?;
         // What has no due day at all comes last; it may be late, and does not fall due within so many days.
         if filter.within.is_none() && found.len() < limit {
-            each(engine, b"u/", None, |key, value| {
+            each(engine, MODEL, b"u/", None, |key, value| {
                 found.extend(answered(&reference_in(&key[2..]), read(value)?, filter, today));
                 Ok(found.len() < limit)
             })?;
@@ -171,7 +148,7 @@ impl DeadlineList {
     /// Cases that missed something before the duty fell away: those that only a note can still concern.
     pub(crate) fn missed_for_good(engine: &Engine) -> Result<BTreeSet<String>, ReadError> {
         let mut cases = BTreeSet::new();
-        each(engine, b"m/", None, |key, _| {
+        each(engine, MODEL, b"m/", None, |key, _| {
             cases.insert(reference_in(&key[2..]));
             Ok(true)
         })?;
@@ -180,11 +157,11 @@ impl DeadlineList {
 
     /// Lists the rounds that begin by a day, of the cases whose repeating deadlines are not listed so far.
     fn list_until(&self, engine: &Engine, to: Day) -> Result<(), ReadError> {
-        let _turn = self.one_at_a_time.lock().unwrap_or_else(PoisonError::into_inner);
+        let _turn = self.0.turn();
         let store = engine.store().as_ref();
         loop {
             let mut short = Vec::new();
-            each(engine, b"b/", None, |key, _| {
+            each(engine, MODEL, b"b/", None, |key, _| {
                 if &key[2..10] > day_key(to).as_bytes() {
                     return Ok(false);
                 }
@@ -201,27 +178,6 @@ impl DeadlineList {
                 }
             }
             store.models().write(MODEL, store.models().checkpoint(MODEL)?, &writes)?;
-        }
-    }
-}
-
-/// Hands over the model's entries under a prefix, in the order of their keys, until told to stop.
-fn each(
-    engine: &Engine,
-    prefix: &[u8],
-    mut after: Option<Vec<u8>>,
-    mut take: impl FnMut(&[u8], &[u8]) -> Result<bool, ReadError>,
-) -> Result<(), ReadError> {
-    loop {
-        let page = engine.store().models().scan(MODEL, prefix, after.as_deref(), PAGE_ENTRIES)?;
-        for (key, value) in &page {
-            if !take(key, value)? {
-                return Ok(());
-            }
-        }
-        match page.last() {
-            Some((last, _)) if page.len() == PAGE_ENTRIES => after = Some(last.clone()),
-            _ => return Ok(()),
         }
     }
 }
@@ -374,7 +330,7 @@ fn enter(
 
 fn keys_of(engine: &Engine, prefix: &[u8]) -> Result<BTreeSet<Vec<u8>>, ReadError> {
     let mut keys = BTreeSet::new();
-    each(engine, prefix, None, |key, _| {
+    each(engine, MODEL, prefix, None, |key, _| {
         keys.insert(key[prefix.len()..].to_vec());
         Ok(true)
     })?;
