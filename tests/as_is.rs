@@ -239,7 +239,74 @@ fn an_export_of_what_is_not_there_writes_nothing() {
         check_told(&["export", form], &answer, 5, &["R/9", "casebook cases"]);
         assert_eq!(answer.stdout, "", "{form}");
     }
-    office.wrong(&["export", "xes", "-o", "nowhere/file"], 5, &["nowhere/file"]);
+    office.wrong(&["export", "xes", "-o", "nowhere/file"], 5, &["nowhere/file", "make the folder"]);
     office.wrong(&["export", "ocel", "--by-strand"], 2, &["--by-strand"]);
     office.wrong(&["export", "xml"], 2, &["xml"]);
+}
+
+#[test]
+fn a_place_that_cannot_hold_the_copy_is_refused_before_anything_is_read() {
+    let office = Office::with_a_case();
+    let export = office.file("all.jsonl", "");
+    office.wrong(&["import", &export, "--as-is", "--dry-run"], 4, &["holds 3 events already"]);
+    let into = |data: &str, more: &[&str]| {
+        let arguments = [&["import", export.as_str(), "--as-is"], more].concat();
+        office.run_on(Path::new(data), &arguments)
+    };
+    check_told(&["an empty file"], &into("new", &[]), 2, &["holds no event", "export again"]);
+    for more in [&[][..], &["--dry-run"]] {
+        check_told(&["no folder"], &into("nowhere/new", more), 5, &["no folder for nowhere/new"]);
+        check_told(&["this folder"], &into(".", more), 2, &["no store can take the place of ."]);
+    }
+    assert!(!office.data().with_file_name("new").exists());
+}
+
+#[test]
+fn a_file_of_an_export_takes_its_place_whole_and_nothing_else_is_touched() {
+    let office = Office::with_a_case();
+    let beside = |name: &str| office.data().with_file_name(name);
+    office.file("target.csv", "before");
+    office.file("x.csv.part", "precious");
+    let is_left = || {
+        std::fs::read_dir(beside(""))
+            .unwrap()
+            .any(|entry| entry.unwrap().file_name().to_string_lossy().starts_with(".casebook-"))
+    };
+    std::os::unix::fs::symlink("target.csv", beside("link.csv")).unwrap();
+    office.done(&["export", "csv", "R/1", "-o", "link.csv"]);
+    assert!(beside("link.csv").is_symlink(), "a link is followed");
+    assert!(std::fs::read_to_string(beside("target.csv")).unwrap().contains("person-named"));
+    office.done(&["export", "csv", "R/1", "-o", "x.csv"]);
+    assert_eq!(std::fs::read_to_string(beside("x.csv.part")).unwrap(), "precious");
+    std::fs::create_dir(beside("folder")).unwrap();
+    for form in ["jsonl", "csv", "cloudevents", "xes", "ocel"] {
+        office.wrong(&["export", form, "-o", "folder"], 2, &["is a folder", "-o FILE"]);
+    }
+    assert!(!is_left(), "what was begun is taken away");
+    // A device is written to, and stays one.
+    office.wrong(&["export", "csv", "-o", "/dev/full"], 7, &["/dev/full could not be written"]);
+    office.done(&["export", "csv", "-o", "/dev/null"]);
+    assert!(!Path::new("/dev/full").is_file() && !Path::new("/dev/null").is_file());
+}
+
+#[test]
+fn a_case_that_is_named_twice_is_exported_once() {
+    let office = Office::with_a_case();
+    for form in ["jsonl", "csv", "cloudevents", "xes", "ocel"] {
+        let once = office.done(&["export", form, "R/1"]);
+        assert_eq!(office.done(&["export", form, "R/1", "R/1"]), once, "{form}");
+    }
+}
+
+/// What cannot be written is said on standard error, whatever the command.
+#[test]
+fn an_answer_that_cannot_be_written_is_no_success() {
+    let office = Office::with_a_case();
+    for arguments in [&["cases"][..], &["status", "R/1"], &["export", "jsonl"], &["audit", "verify"]] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let answer = office.command(arguments).stdout(full).output().unwrap();
+        let told = String::from_utf8(answer.stderr).unwrap();
+        assert_eq!(answer.status.code(), Some(1), "{arguments:?}");
+        assert!(told.contains("the answer could not be written"), "{arguments:?}: {told}");
+    }
 }

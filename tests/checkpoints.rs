@@ -26,6 +26,10 @@ fn signer(store: &SledStore) -> Signer {
     Signer::new(store.path(), store.store_id())
 }
 
+fn names(folder: &Path) -> Vec<std::ffi::OsString> {
+    fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect()
+}
+
 /// An engine over a folder, signing.
 fn engine(path: &Path) -> Engine {
     let store = store(path);
@@ -133,6 +137,9 @@ fn a_new_key_is_announced_by_the_old_one_and_both_are_believed() {
     let old = signer.sign(&log).unwrap();
     let rotation = signer.rotate(&log).unwrap();
     assert_eq!((rotation.from.clone(), rotation.size), (old.key.clone(), 3));
+    let again = signer.sign(&log).unwrap();
+    assert_eq!((again.checkpoint.clone(), again.key), (old.checkpoint.clone(), rotation.to.clone()));
+    assert_eq!(names(&path.join("checkpoints")).len(), 2, "what the old key signed is kept beside it");
     log.append(append(1, 3, 3)).unwrap();
     let new = signer.sign(&log).unwrap();
     assert_eq!(new.key, rotation.to);

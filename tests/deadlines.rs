@@ -549,5 +549,62 @@ fn a_question_that_cannot_be_answered_says_what_to_write_instead() {
     office.wrong(&["deadlines", "--within", "-3"], 2, &["no number of days"]);
     office.wrong(&["deadlines", "--within", "3654"], 2, &["at most 3653"]);
     office.wrong(&["deadlines", "--limit", "0"], 2, &["1 or more"]);
+    office.wrong(&["deadlines", "--note-missed", "--limit", "5"], 2, &["--note-missed"]);
+    office.wrong(&["deadlines", "--note-missed", "--overdue"], 2, &["--note-missed"]);
     office.wrong(&["deadlines", "--at", "2020-01-01"], 2, &["none is named", "write the case's reference"]);
+}
+
+const DAILY: &str = r#"
+workflow: timed
+version: 1
+language: casebook/1
+roles: { clerk: {} }
+events:
+  report-issued: {}
+deadlines:
+  daily: { starts: case-opened, due: { length: 1 day }, then-every: 1 day, met-by: report-issued, missed: breach }
+"#;
+
+/// A duty of every day goes on for years: no round is passed over.
+#[test]
+fn a_daily_duty_is_counted_to_its_last_day() {
+    let register = Register::of(DAILY);
+    register.open("R/1", "2019-01-01");
+    let told = register.on("R/1", "2026-01-01");
+    assert_eq!(told.last().unwrap(), "daily running 2026-01-01");
+    assert_eq!(told.len(), 2_557);
+    // Past the limit nothing is made up.
+    assert_eq!(register.on("R/1", "2045-01-01").last().unwrap(), "daily indeterminate ?");
+}
+
+/// Rounds that begin only within the days that are asked about are listed, of one case as of all.
+#[test]
+fn one_case_and_all_cases_say_the_same_of_what_falls_due() {
+    let register = Register::of(DAILY);
+    register.open("R/1", "2026-01-01");
+    let key = CaseKey::Reference("R/1".into());
+    let of_one: Vec<_> = register.runtime.block_on(register.engine.falling_due(&key, 5)).unwrap();
+    let filter = DeadlineFilter { within: Some(5), ..DeadlineFilter::default() };
+    let of_all = register.runtime.block_on(register.engine.deadlines(filter)).unwrap();
+    let one: Vec<_> = of_one.iter().map(|told| (told.round, told.due.latest)).collect();
+    let all: Vec<_> = of_all.iter().map(|told| (told.round, told.due.latest)).collect();
+    assert_eq!(one, all);
+    assert!(one.len() > 4, "{one:?}");
+}
+
+/// A duty that begins in the future is not late, however little is known of its end.
+#[test]
+fn what_has_not_begun_is_not_overdue() {
+    let text = TEXT.replace("then-every: 6 months", "when: case.happened('report-issued')");
+    let register = Register::of(&text);
+    register.open("R/1", "2021-05-03");
+    register.record("R/1", "person-named", "2021-05-03", &[]).unwrap();
+    // Outside the years of the calendar no day can be counted.
+    register.record("R/1", "notice-served", "2031-05-10", &[]).unwrap();
+    let overdue = || DeadlineFilter { overdue: true, ..DeadlineFilter::default() };
+    assert_eq!(register.listed(overdue(), "2031-05-01"), Vec::<String>::new());
+    assert_eq!(
+        register.listed(overdue(), "2031-06-20"),
+        ["R/1 appeal missed 2031-06-07", "R/1 answer indeterminate ?"]
+    );
 }

@@ -241,7 +241,7 @@ fn check_finding(old: &Arc<Definition>, new: &Arc<Definition>, finding: &Finding
             assert!(!outcome.holds(), "{finding:#?}");
             holds(silent, Expected::Accepted);
         }
-        Differs::Deadline { on, before, now } => {
+        Differs::Deadline { on, before, now, .. } => {
             assert_ne!(before, now);
             check_deadline(old, finding, on, before);
             check_deadline(new, finding, on, now);

@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use crate::case::adoption::adopted_by;
 use crate::case::candidate::is_to_come;
 use crate::case::deadline::Answer;
-use crate::case::deadline_reading::deadlines;
+use crate::case::deadline_reading::{DeadlineReading, deadlines, falling_due};
 use crate::case::decide::{CaseName, Decision, NotDecided, Supply, Terms, decide, decide_missed};
 use crate::case::effective::target_of;
 use crate::case::event::{
@@ -513,6 +513,15 @@ impl Engine {
         let today = cut.at.unwrap_or_else(|| today(state.definition(), cut.known_at.or(known_at)));
         status.deadlines = deadlines(&telling::cut(&state, cut).0, today);
         Ok(status)
+    }
+
+    /// What of a case falls due within so many days of today, today included.
+    ///
+    /// # Errors
+    /// See [`QueryError`].
+    pub async fn falling_due(&self, case: &CaseKey, days: u32) -> Result<Vec<DeadlineReading>, QueryError> {
+        let state = self.case(case).await?;
+        Ok(falling_due(&state, today(state.definition(), None), days))
     }
 
     /// Notes what the case's deadlines show to be missed by now, and nobody has noted: a breach, or the event that the

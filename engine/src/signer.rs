@@ -209,8 +209,17 @@ impl Signer {
         let text = note.to_string();
         // First what the signer holds itself to, then the copy: a crash in between leaves a promise that nobody has seen.
         write(&self.keys, "last-signed", text.as_bytes())?;
-        write(&self.checkpoints, &format!("{:020}", checkpoint.size), text.as_bytes())?;
+        write(&self.checkpoints, &self.free_name(checkpoint.size)?, text.as_bytes())?;
         Ok(SignedCheckpoint { checkpoint, note, key: public })
+    }
+
+    /// A name for a checkpoint of this size: where another key signed one before, with a number behind it.
+    fn free_name(&self, size: u64) -> Result<String, StorageError> {
+        let taken = names(&self.checkpoints)?;
+        let plain = format!("{size:020}");
+        let numbered = (2_u32..).map(|number| format!("{plain}-{number}"));
+        let mut free = std::iter::once(plain.clone()).chain(numbered).filter(|name| !taken.contains(name));
+        Ok(free.next().unwrap_or(plain))
     }
 
     /// Makes a new key and announces it, signed by both. From then on it signs.

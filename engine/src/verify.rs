@@ -5,6 +5,7 @@
 //! kept tiles and against checkpoints; and the copy that ordinary reads are answered from, byte by byte against the archive. Then every case: its timeline judged under its definition.
 
 use std::collections::HashMap;
+use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 
@@ -161,6 +162,7 @@ impl Verifier<'_> {
                 Ok(page) => page,
                 Err(ReadError::Damaged { position, version, problem, .. }) => {
                     self.find("read", position, None, version, "an event that can be read", problem);
+                    self.tree.leave_the_end_open();
                     return Ok(());
                 }
                 Err(error) => return Err(error),
@@ -333,7 +335,10 @@ impl Verifier<'_> {
                 findings
             };
             let workers: Vec<_> = (0..cores()).map(|_| scope.spawn(work)).collect();
-            workers.into_iter().flat_map(|worker| worker.join().unwrap_or_default()).collect()
+            // A judge that fell over has found nothing: that is no verdict.
+            let joined =
+                workers.into_iter().map(|worker| worker.join().unwrap_or_else(|panic| resume_unwind(panic)));
+            joined.flatten().collect()
         });
         self.findings.extend(judged);
         self.findings.sort_by_key(|finding| (finding.position, finding.version));

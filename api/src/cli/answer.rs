@@ -329,8 +329,12 @@ pub(super) fn tell(failure: Failure, page: &mut Page) -> u8 {
     let code = failure.code();
     let kind = failure.kind();
     let json = page.is_json();
-    // What the command had to say stands before what went wrong.
-    let told = page.flush().and_then(|()| match failure {
+    // What the command had to say stands before what went wrong; what can't be written is what went wrong.
+    let flushed = match &failure {
+        Failure::Output(_) => Ok(()),
+        _ => page.flush(),
+    };
+    let told = flushed.and_then(|()| match failure {
         Failure::Unexpected(trouble)
         | Failure::Input(trouble)
         | Failure::Conflict(trouble)

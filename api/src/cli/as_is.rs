@@ -4,7 +4,7 @@
 
 use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use casebook_engine::engine::Engine;
@@ -40,7 +40,7 @@ pub(super) async fn run(args: ImportArgs, globals: &Globals, page: &mut Page) ->
         ),
         None => Arc::new(MemoryStore::new()),
     };
-    let engine = Engine::open(store, definitions)?;
+    let engine = Engine::open(store, definitions).inspect_err(|_| place.abandon())?;
     let progress = Progress::new(page, "checking", 0);
     let taken = tokio::task::spawn_blocking(move || {
         let taken = take_over(&engine, file, &demands, &|_, done, of| progress.reached(done, of));
@@ -71,10 +71,7 @@ fn opened(path: &Path) -> Result<File, Failure> {
     if path.is_dir() {
         return Err(Failure::input(format!("{} is a folder", path.display()), "name the export in it"));
     }
-    File::open(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => Failure::NotFound(Trouble::new(format!("there is no {}", path.display()))),
-        _ => unreadable(path, &error),
-    })
+    File::open(path).map_err(|error| unreadable(path, &error))
 }
 
 /// The checkpoint of the old store that the new one has to meet.
@@ -101,6 +98,19 @@ struct Place {
 impl Place {
     /// Makes sure that the folder holds no events.
     fn of(data: &Path, dry_run: bool) -> Result<Self, Failure> {
+        let is_named = matches!(data.components().next_back(), Some(Component::Normal(_)));
+        if !is_named || data.is_symlink() {
+            let trouble = Trouble::new(format!("no store can take the place of {}", data.display()));
+            return Err(Failure::Input(
+                trouble.help("name the new folder itself with --data DIR: no link, and not `.`"),
+            ));
+        }
+        if !folder_of(data).is_dir() {
+            let trouble = Trouble::new(format!("there is no folder for {}", data.display()));
+            return Err(Failure::NotFound(
+                trouble.help("make the folder first, or name another with --data DIR"),
+            ));
+        }
         let has_empty_store = holds_an_empty_store(data)?;
         let part = (!dry_run).then(|| beside(data, &format!("part-{}", std::process::id())));
         Ok(Self { part, has_empty_store })
@@ -166,9 +176,12 @@ fn beside(data: &Path, what: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 fn sync_folder_of(path: &Path) -> io::Result<()> {
-    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder)?.sync_all()
+    File::open(folder_of(path))?.sync_all()
 }
 
 fn failure(error: AsIsError, path: &Path, data: &Path) -> Failure {
@@ -182,7 +195,7 @@ fn failure(error: AsIsError, path: &Path, data: &Path) -> Failure {
             Failure::Input(Trouble::new(problem).at(at(line)).help(format!("{help}. Nothing was taken over")))
         }
         AsIsError::UnknownDefinition { line, case, pin, is_changed } => {
-            let known = if is_changed { "known here has another content" } else { "is not known here" };
+            let known = if is_changed { "is known here with another content" } else { "is not known here" };
             let trouble = Trouble::new(format!("case {case} is under {pin}, which {known}")).at(at(line));
             Failure::NotFound(trouble.help(
                 "bring the very definition that the case was opened under, or that it adopted, unchanged, with \

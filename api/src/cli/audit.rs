@@ -9,6 +9,7 @@ use casebook_engine::ledger::note::{Note, NoteError};
 use casebook_engine::signer::{Signer, believed};
 use casebook_engine::verify::{Demand, Finding, Verification};
 use clap::{Args, Subcommand};
+use serde::Serialize;
 
 use super::Globals;
 use super::answer::{Failure, Trouble};
@@ -100,25 +101,46 @@ async fn verify(args: VerifyArgs, globals: &Globals, page: &mut Page) -> Result<
             Err(finding) => unknown.push(finding),
         }
     }
-    let mut verification = recompute_against(&engine, demands, page).await?;
-    verification.verified &= unknown.is_empty();
+    let mut verification = match (recompute_against(&engine, demands, page).await, &damage) {
+        (Ok(verification), _) => verification,
+        // What can't be read any more is what was looked for.
+        (Err(Failure::Storage(trouble)), Some(damage)) => return unreadable_log(damage, &trouble, page),
+        (Err(failure), _) => return Err(failure),
+    };
+    verification.verified &= unknown.is_empty() && damage.is_none();
     verification.findings.extend(unknown);
-    if let Some(damage) = damage {
-        verification.verified = false;
-        if page.is_json() {
-            page.json(&serde_json::json!({ "journal_damage": damage, "verification": verification }))?;
-        } else {
-            page.item(0, &bad("Damaged:"), &damage)?;
-            tell(&verification, page)?;
-        }
-        return Err(Failure::Integrity);
-    }
     if page.is_json() {
-        page.json(&verification)?;
+        page.json(&Verdict { verification: &verification, journal_damage: damage.as_deref() })?;
     } else {
+        if let Some(damage) = &damage {
+            page.item(0, &bad("Damaged:"), damage)?;
+        }
         tell(&verification, page)?;
     }
     if verification.verified { Ok(()) } else { Err(Failure::Integrity) }
+}
+
+/// The answer in JSON: of the same shape whatever was found.
+#[derive(Serialize)]
+struct Verdict<'a> {
+    #[serde(flatten)]
+    verification: &'a Verification,
+    journal_damage: Option<&'a str>,
+}
+
+fn unreadable_log(damage: &str, trouble: &Trouble, page: &mut Page) -> Result<(), Failure> {
+    if page.is_json() {
+        let found = format!("{damage}; {}", trouble.message);
+        page.json(&serde_json::json!({"verified": false, "findings": [], "journal_damage": found}))?;
+    } else {
+        page.item(0, &bad("Damaged:"), damage)?;
+        page.item(
+            0,
+            &bad("Not verified:"),
+            &format!("the log can't be read to its end: {}", trouble.message),
+        )?;
+    }
+    Err(Failure::Integrity)
 }
 
 /// What a checkpoint demands of the log. A signature that does not fit its text is bad input: the file was changed. A key that

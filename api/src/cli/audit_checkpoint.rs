@@ -1,14 +1,15 @@
 //! `casebook audit checkpoint`: what the log is now, signed.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use casebook_engine::ledger::chain::to_base64;
 use clap::Args;
 
 use super::Globals;
-use super::answer::{Failure, Trouble};
+use super::answer::Failure;
 use super::audit::signer_of;
 use super::folder;
+use super::output_file::write_file;
 use super::page::Page;
 
 /// Where to write it.
@@ -16,7 +17,8 @@ use super::page::Page;
 #[command(
     after_help = "The checkpoint covers every event that was acknowledged until now. Send it to somebody who keeps it: whatever
 is changed, removed, reordered or put in later, `casebook audit verify --checkpoint FILE` finds it.
-It is refused where the log contradicts the last checkpoint that was signed.
+It is refused where the log contradicts the last checkpoint that was signed. Signing reads no event again: that is what
+`casebook audit verify` does.
 
 Examples:
   casebook audit checkpoint
@@ -57,41 +59,5 @@ pub(super) fn run(args: &CheckpointArgs, globals: &Globals, page: &mut Page) -> 
             );
             page.line(&format!("Signed a checkpoint of {size}: {}", path.display()))
         }
-    }
-}
-
-/// Writes a file that appears when it is whole.
-pub(super) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".part");
-    let write = || {
-        std::fs::write(&beside, bytes)?;
-        std::fs::File::open(&beside)?.sync_all()?;
-        std::fs::rename(&beside, path)
-    };
-    write().map_err(|error: std::io::Error| {
-        // What was written so far helps nobody; the failure is what is told.
-        let _ = std::fs::remove_file(&beside);
-        unwritable(path, &error)
-    })
-}
-
-/// Why a file was not written.
-fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
-    let place = path.display();
-    match error.kind() {
-        std::io::ErrorKind::NotFound => {
-            let trouble = Trouble::new(format!("there is no folder for {place}"));
-            Failure::NotFound(trouble.help("make the folder first, or name another with -o FILE"))
-        }
-        std::io::ErrorKind::IsADirectory => Failure::input(
-            format!("{place} is a folder, and no file can take its place"),
-            "name a file with -o FILE, in that folder or beside it",
-        ),
-        std::io::ErrorKind::PermissionDenied => {
-            let trouble = Trouble::new(format!("{place} may not be written: {error}"));
-            Failure::NotAllowed(trouble.help("name a file in a folder of your own with -o FILE"))
-        }
-        _ => Failure::Storage(Trouble::new(format!("{place} could not be written: {error}"))),
     }
 }

@@ -9,8 +9,8 @@ use clap::Args;
 use super::Globals;
 use super::answer::{Failure, Trouble};
 use super::audit::{read_key, read_text, signer_of};
-use super::audit_checkpoint::write_file;
 use super::folder;
+use super::output_file::write_file;
 use super::page::{Page, bad, good, warn};
 use super::reading::count_of;
 
@@ -29,7 +29,7 @@ pub(super) struct ProofArgs {
     #[arg(value_name = "REF")]
     reference: String,
     /// The event's version: its number in `casebook history`
-    #[arg(value_name = "VERSION")]
+    #[arg(value_name = "VERSION", allow_negative_numbers = true, value_parser = version)]
     version: u64,
     /// Write to this file; left out: standard output
     #[arg(short, long, value_name = "FILE")]
@@ -131,4 +131,13 @@ pub(super) fn verify(args: &VerifyProofArgs, page: &mut Page) -> Result<(), Fail
         "the key came with the file. Compare it with the one that the log's owner gave you, or name that with --key:",
     )?;
     page.line(&format!("  {}", proven.vkey))
+}
+
+fn version(text: &str) -> Result<u64, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => {
+            Err(format!("`{text}` is no version; `casebook history REF` has the numbers, from 1"))
+        }
+        Ok(version) => Ok(version),
+    }
 }

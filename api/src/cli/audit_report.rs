@@ -60,5 +60,15 @@ pub(super) async fn run(args: &ReportArgs, globals: &Globals, page: &mut Page) -
             hand_out(&text, output.as_deref(), "Wrote the audit report on", &reference, page)?;
         }
     }
-    if is_verified { Ok(()) } else { Err(Failure::Integrity) }
+    if is_verified {
+        return Ok(());
+    }
+    let mut stderr = page.stderr();
+    stderr.item(
+        0,
+        "note:",
+        "the log is not sound: the report says what was found, and so does `casebook audit verify`",
+    )?;
+    stderr.flush()?;
+    Err(Failure::Integrity)
 }

@@ -3,6 +3,7 @@
 use casebook_engine::case::deadline::{Answer, due_words};
 use casebook_engine::case::deadline_reading::{DeadlineReading, DueReading, falls_due, may_be_late};
 use casebook_engine::case::occurred::Day;
+use casebook_engine::case::reading::Cut;
 use casebook_engine::engine::{Engine, RecordOptions};
 use casebook_engine::projection::deadlines::{CaseDeadline, DeadlineFilter, WITHIN_DAYS_MAX};
 use clap::Args;
@@ -43,7 +44,7 @@ pub(super) struct DeadlinesArgs {
     limit: usize,
     /// Record what has become certain: a breach for each deadline that was missed silently, or the event that the
     /// definition names; never twice
-    #[arg(long, conflicts_with_all = ["within", "known_at", "at"])]
+    #[arg(long, conflicts_with_all = ["overdue", "within", "limit", "known_at", "at"])]
     note_missed: bool,
     /// With --note-missed: only say what would be recorded
     #[arg(long, requires = "note_missed")]
@@ -79,8 +80,15 @@ async fn of_case(
 ) -> Result<(), Failure> {
     let case = folder::key(reference);
     point::check_reached(engine, &case, "--known-at", args.cut.cut().version).await?;
-    let mut told = engine.status(&case, args.cut.cut()).await?.deadlines;
+    let cut = args.cut.cut();
+    let mut told = match args.within {
+        Some(days) if cut == Cut::default() => engine.falling_due(&case, days).await?,
+        _ => engine.status(&case, cut).await?.deadlines,
+    };
     told.retain(|deadline| is_wanted(deadline, args));
+    let due = |told: &DeadlineReading| told.due.earliest.or(told.due.latest);
+    told.sort_by_key(|told| (due(told).is_none(), due(told)));
+    let has_more = told.len() > args.limit;
     told.truncate(args.limit);
     if page.is_json() {
         for deadline in &told {
@@ -94,14 +102,27 @@ async fn of_case(
     if told.is_empty() {
         return page.line("No deadlines.");
     }
-    tell(&told, page)
+    tell(&told, page)?;
+    if has_more { tell_more(args, page) } else { Ok(()) }
+}
+
+/// How to see the rest.
+fn tell_more(args: &DeadlinesArgs, page: &mut Page) -> Result<(), Failure> {
+    let mut words = vec!["casebook deadlines".to_owned()];
+    words.extend(args.reference.clone());
+    words.extend(args.overdue.then(|| "--overdue".to_owned()));
+    words.extend(args.within.map(|days| format!("--within {days}")));
+    words.push(format!("--limit {}", args.limit.saturating_mul(10)));
+    page.line(&dim(&format!("More: {}", words.join(" "))))
 }
 
 /// As the list over all cases chooses: what is met, or has fallen away, is nobody's to do any more.
 fn is_wanted(deadline: &DeadlineReading, args: &DeadlinesArgs) -> bool {
     let is_unmet = deadline.met_by.is_none() && deadline.void_by.is_none();
     match args.within {
-        _ if args.overdue => is_unmet && may_be_late(deadline.answer, deadline.due, deadline.on),
+        _ if args.overdue => {
+            is_unmet && may_be_late(deadline.answer, deadline.due, deadline.begins, deadline.on)
+        }
         Some(days) => is_unmet && falls_due(deadline.due, deadline.on, days),
         None => true,
     }
@@ -112,15 +133,17 @@ pub(super) fn tell(deadlines: &[DeadlineReading], page: &mut Page) -> Result<(),
     let rows = deadlines.iter().map(|deadline| {
         let whose = deadline.entity.clone().unwrap_or_else(|| "case".to_owned());
         let mut notes = Vec::new();
-        notes
-            .extend(deadline.met_by.as_ref().map(|met| format!("event {} of {}", met.version, met.occurred)));
+        notes.extend(deadline.met_by.as_ref().map(|met| match met.occurred.as_str() {
+            "unknown" => format!("event {}, date unknown", met.version),
+            occurred => format!("event {} of {occurred}", met.version),
+        }));
         notes.extend(deadline.void_by.as_ref().map(|void| format!("fell away with event {}", void.version)));
         notes.extend(deadline.why.clone());
         if !deadline.adjusted_by.is_empty() {
             let events: Vec<String> = deadline.adjusted_by.iter().map(ToString::to_string).collect();
             notes.push(format!("adjusted by event {}", events.join(", ")));
         }
-        notes.extend(left_words(deadline.answer, deadline.days_left));
+        notes.extend(left_words(deadline.answer, deadline.due, deadline.days_left));
         vec![
             due_cell(&deadline.due),
             whose,
@@ -150,13 +173,13 @@ async fn of_all(engine: &Engine, args: &DeadlinesArgs, page: &mut Page) -> Resul
     }
     page.table(&["due", "case", "whose", "deadline", "answer", "note"], found.iter().map(row).collect())?;
     if has_more {
-        page.line(&dim(&format!("More: casebook deadlines --limit {}", args.limit.saturating_mul(10))))?;
+        tell_more(args, page)?;
     }
     Ok(())
 }
 
 fn row(deadline: &CaseDeadline) -> Vec<String> {
-    let note = deadline.why.clone().or_else(|| left_words(deadline.answer, deadline.days_left));
+    let note = deadline.why.clone().or_else(|| left_words(deadline.answer, deadline.due, deadline.days_left));
     vec![
         due_cell(&deadline.due),
         deadline.reference.clone(),
@@ -180,10 +203,13 @@ fn due_cell(due: &DueReading) -> String {
     }
 }
 
-fn left_words(answer: Answer, days_left: Option<i32>) -> Option<String> {
+fn left_words(answer: Answer, due: DueReading, days_left: Option<i32>) -> Option<String> {
     let days =
         |days: i32| count_of(usize::try_from(days.unsigned_abs()).unwrap_or(usize::MAX), "day", "days");
     match (answer, days_left?) {
+        (Answer::Running, left) if due.earliest != due.latest => {
+            Some(format!("in {} at the latest", days(left)))
+        }
         (Answer::Running, 0) => Some("today".to_owned()),
         (Answer::Running, left) if left > 0 => Some(format!("in {}", days(left))),
         (Answer::Missed, left) if left < 0 => Some(format!("{} ago", days(left))),
@@ -221,7 +247,7 @@ async fn note_missed(
         }
     }
     if noted == 0 && !page.is_json() {
-        return page.line("Nothing was missed that is not noted.");
+        return page.line("Nothing to record: what was missed is noted, or its definition records nothing.");
     }
     Ok(())
 }

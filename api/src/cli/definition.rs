@@ -108,6 +108,9 @@ pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
         std::io::ErrorKind::PermissionDenied => Failure::NotAllowed(
             Trouble::new(format!("{path} may not be read")).help("ask its owner for permission to read it"),
         ),
+        std::io::ErrorKind::IsADirectory => {
+            Failure::input(format!("{path} is a folder"), "name a file, perhaps one in it")
+        }
         _ => Failure::Storage(Trouble::new(format!("{path} could not be read: {error}"))),
     }
 }

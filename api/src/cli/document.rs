@@ -9,8 +9,8 @@ use casebook_engine::machine;
 
 use super::answer::Failure;
 use super::audit::signer_of;
-use super::audit_checkpoint::write_file;
 use super::folder;
+use super::output_file::write_file;
 use super::page::Page;
 use crate::report::account::{Account, Checkpointed};
 

@@ -1,8 +1,7 @@
 //! `casebook export`: cases written out.
 
-use std::collections::VecDeque;
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::collections::{BTreeSet, VecDeque};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use casebook_engine::case::event::{Position, Version};
@@ -15,11 +14,11 @@ use casebook_engine::store::{StoredEvent, decode};
 use clap::{Args, Subcommand};
 
 use super::Globals;
-use super::answer::{Failure, Trouble};
-use super::definition::unreadable;
+use super::answer::Failure;
 use super::export_chronology::{self, ChronologyArgs};
 use super::export_svg::{self, SvgArgs};
 use super::folder;
+use super::output_file::{OutputFile, unwritable};
 use super::page::{Page, Progress};
 use super::reading::count_of;
 
@@ -107,7 +106,8 @@ pub(super) async fn run(command: ExportCommand, globals: &Globals, page: &mut Pa
         ExportCommand::Svg(args) => return export_svg::run(&args, globals, page).await,
     };
     let engine = folder::existing(globals, page)?;
-    let export = Export { engine: &engine, references: &args.references, form };
+    let references = distinct(&engine, &args.references)?;
+    let export = Export { engine: &engine, references: &references, form };
     let progress = Progress::new(page, "exporting", 0);
     let Some(path) = &args.output else {
         export.write(&mut PageSink { page }, &progress).await?;
@@ -147,39 +147,18 @@ struct Export<'a> {
 }
 
 impl Export<'_> {
-    /// Writes beside the file and puts it in place when it is whole: nobody finds half an export.
+    /// Nobody finds half an export.
     async fn to_file(&self, path: &Path, progress: &Progress) -> Result<Written, Failure> {
-        let failed = |error: &io::Error| match error.kind() {
-            io::ErrorKind::NotFound => {
-                Failure::NotFound(Trouble::new(format!("there is no folder for {}", path.display())))
-            }
-            _ => unreadable(path, error),
-        };
-        let mut beside = path.as_os_str().to_owned();
-        beside.push(".part");
-        let beside = PathBuf::from(beside);
-        let mut file = BufWriter::new(File::create(&beside).map_err(|error| failed(&error))?);
-        let written = match self.write(&mut file, progress).await {
-            Ok(written) => written,
-            Err(failure) => {
-                // What was written so far helps nobody; the failure is what is told.
-                let _ = std::fs::remove_file(&beside);
-                return Err(match failure {
-                    Failure::Output(error) => failed(&error),
-                    other => other,
-                });
-            }
-        };
-        let file = file.into_inner().map_err(|error| failed(error.error()))?;
-        file.sync_all().and_then(|()| std::fs::rename(&beside, path)).map_err(|error| failed(&error))?;
+        let mut file = OutputFile::create(path)?;
+        let written = self.write(&mut file, progress).await.map_err(|failure| match failure {
+            Failure::Output(error) => unwritable(path, &error),
+            other => other,
+        })?;
+        file.finish()?;
         Ok(written)
     }
 
     async fn write(&self, sink: &mut dyn Write, progress: &Progress) -> Result<Written, Failure> {
-        // Before the first byte is written: half a document helps nobody.
-        for reference in self.references {
-            case_id(self.engine, reference)?;
-        }
         match self.form {
             Form::Lines => {
                 let mut add = |stored: &StoredEvent| -> Result<(), Failure> {
@@ -303,6 +282,18 @@ impl Written {
         self.events += events;
         self.left_out += case.left_out;
     }
+}
+
+/// The cases named, each once. Asked before the first byte is written: half a document helps nobody.
+fn distinct(engine: &Engine, references: &[String]) -> Result<Vec<String>, Failure> {
+    let mut seen = BTreeSet::new();
+    let mut distinct = Vec::new();
+    for reference in references {
+        if seen.insert(case_id(engine, reference)?) {
+            distinct.push(reference.clone());
+        }
+    }
+    Ok(distinct)
 }
 
 fn case_id(engine: &Engine, reference: &str) -> Result<casebook_engine::case::event::CaseId, Failure> {

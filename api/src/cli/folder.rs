@@ -91,10 +91,13 @@ fn over(store: SledStore, definitions: Vec<Definition>, page: &Page) -> Result<E
 /// What opening had to do beside opening, for somebody who wonders later.
 fn tell_recovery(recovery: &Recovery, page: &Page) -> Result<(), Failure> {
     let mut notes = Vec::new();
-    if recovery.torn.is_some() {
-        notes.push(
-            "the last write was cut off by a crash; it was never acknowledged, and is removed".to_owned(),
-        );
+    if let Some(torn) = &recovery.torn {
+        let kept =
+            torn.kept_as.as_ref().map(|kept| format!("; what there was of it is kept in {}", kept.display()));
+        notes.push(format!(
+            "the journal ended within a write, as a crash leaves it; the write is taken out{}",
+            kept.unwrap_or_default()
+        ));
     }
     if let Some(rebuilt) = &recovery.rebuilt {
         let aside =

@@ -30,6 +30,7 @@ mod man;
 mod migrate;
 mod next;
 mod open;
+mod output_file;
 mod page;
 mod payload;
 mod point;

@@ -84,7 +84,7 @@ fn tell_finding(finding: &Finding, page: &mut Page) -> Result<(), Failure> {
             }
         }
         Differs::Breach { .. } => {}
-        Differs::Deadline { on, before, now } => {
+        Differs::Deadline { on, before, now, .. } => {
             page.item(4, "→", &format!("on {on}: was {before}; is {now}"))?;
         }
     }

@@ -13,10 +13,11 @@ use crate::definition::calendar::Calendar;
 use crate::definition::deadline::{Deadline, Due, Repeats};
 use crate::definition::period::{Counting, Length, Unit};
 
-/// The most rounds of one repeating deadline that are told of.
-const ROUNDS_MAX: usize = 400;
+/// The most rounds of one repeating deadline that are told of: twenty years of days. What comes after is not decided.
+const ROUNDS_MAX: usize = 7_500;
 
 const NOT_KNOWN: &str = "it is not known whether the duty exists";
+const TOO_MANY: &str = "it has more rounds than are counted";
 const PERHAPS_GONE: &str = "it may have been due before the duty fell away";
 
 /// What can be said of a deadline on a certain day.
@@ -137,13 +138,18 @@ pub fn rounds_of<'c>(definition: &Definition, clock: &'c Clock, today: Day) -> V
         return rounds;
     }
     let fell_away = clock.void.as_ref().or(clock.lapsed_by()).and_then(|mark| mark.when.latest);
-    while rounds.len() < ROUNDS_MAX {
+    loop {
         let last = &rounds[rounds.len() - 1];
-        let Some(ended) = last.due.latest.filter(|latest| *latest < today) else { break };
-        if fell_away.is_some_and(|day| day <= ended) {
+        let Some(ended) = last.due.latest else { break };
+        // The next begins on the day after: where days are vague, from the first on which that can be.
+        if last.due.earliest.unwrap_or(ended) >= today || fell_away.is_some_and(|day| day <= ended) {
             break;
         }
         let next = counter.next(last);
+        if rounds.len() == ROUNDS_MAX {
+            rounds[ROUNDS_MAX - 1].due = DueDays { doubt: Some(TOO_MANY.to_owned()), ..DueDays::default() };
+            break;
+        }
         rounds.push(next);
     }
     rounds

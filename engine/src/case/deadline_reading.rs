@@ -25,6 +25,9 @@ pub struct DeadlineReading {
     pub round: u32,
     /// When it is due.
     pub due: DueReading,
+    /// The first day of the round, where that is known.
+    #[serde(skip)]
+    pub begins: Option<Day>,
     /// The day that it is read on.
     #[serde(skip)]
     pub on: Day,
@@ -97,9 +100,23 @@ pub fn deadlines(state: &CaseState, today: Day) -> Vec<DeadlineReading> {
         .collect()
 }
 
+/// What of a case falls due within so many days of a day, rounds that begin only then included.
+#[must_use]
+pub fn falling_due(state: &CaseState, today: Day, days: u32) -> Vec<DeadlineReading> {
+    let until = Day(today.0.saturating_add(i32::try_from(days).unwrap_or(i32::MAX)));
+    let mut readings: Vec<DeadlineReading> =
+        rounds(state, until).iter().map(|round| reading(state, round, today)).collect();
+    readings
+        .retain(|told| told.met_by.is_none() && told.void_by.is_none() && falls_due(told.due, today, days));
+    readings
+}
+
 /// Whether somebody who asks what is overdue wants to see a round that is open: it is missed, or may be.
 #[must_use]
-pub fn may_be_late(answer: Answer, due: DueReading, today: Day) -> bool {
+pub fn may_be_late(answer: Answer, due: DueReading, begins: Option<Day>, today: Day) -> bool {
+    if begins.is_some_and(|begins| begins >= today) {
+        return false;
+    }
     let may_be = || due.earliest.is_none_or(|earliest| earliest < today);
     answer == Answer::Missed || answer == Answer::Indeterminate && may_be()
 }
@@ -137,6 +154,7 @@ pub fn reading(state: &CaseState, round: &Round<'_>, today: Day) -> DeadlineRead
         kind: entity.kind.map(|kind| definition.kinds[kind.index()].name.clone()),
         round: round.told_number(),
         due: DueReading::of(round),
+        begins: round.begins.earliest,
         on: today,
         answer,
         why,

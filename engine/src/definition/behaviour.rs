@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::diff::{Changed, Changes, WorkflowDiff};
 use super::divergence::{Aim, ENTITIES_EACH_MAX, Looked, TRIALS_MAX, Target, look};
 use super::rehearsal::NOT_VALID;
-use super::scenario::{Expectation, Expected, Scenario};
+use super::scenario::{DeadlineExpectation, Expectation, Expected, Scenario};
 use super::witness::{Pair, scenario};
 use super::{Definition, EventTypeId, Rule};
 use crate::case::day::Day;
@@ -76,8 +76,11 @@ impl Finding {
                 };
                 by.iter().map(refused).collect()
             }
-            Differs::AcceptedNow { .. } | Differs::Deadline { .. } => {
-                vec![expect("accepted".to_owned(), Expected::Accepted)]
+            Differs::AcceptedNow { .. } => vec![expect("accepted".to_owned(), Expected::Accepted)],
+            Differs::Deadline { expected, .. } => {
+                let accepted = expect("accepted".to_owned(), Expected::Accepted);
+                let told = expected.iter().map(|told| expect(told.text(), Expected::Deadline(told.clone())));
+                std::iter::once(accepted).chain(told).collect()
             }
             Differs::Breach { rule, is_noted_now: true } => {
                 vec![expect(format!("breach {rule}"), Expected::Breach(rule.clone()))]
@@ -163,6 +166,9 @@ pub enum Differs {
         before: String,
         /// What is said.
         now: String,
+        /// The same, as a scenario expects it.
+        #[serde(skip)]
+        expected: Vec<DeadlineExpectation>,
     },
 }
 

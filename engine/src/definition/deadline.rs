@@ -224,11 +224,27 @@ impl Deadline {
         }
     }
 
-    /// When it is due, in words: `10 working days from the first working day after`.
+    /// When it is due, in words: `10 working days from the first working day after; then every month`.
     #[must_use]
     pub fn due_in_words(&self) -> String {
-        let first = match &self.due {
-            Due::At(field) => return format!("on the day in {}", field.join(".")),
+        let repeats = self.repeats_in_words().map(|repeats| format!("; {repeats}")).unwrap_or_default();
+        self.first_due_in_words() + &repeats
+    }
+
+    /// How it goes on after its first round: `then every month`.
+    #[must_use]
+    pub fn repeats_in_words(&self) -> Option<String> {
+        self.repeats.map(|repeats| match repeats {
+            Repeats::FromMeeting(length) => format!("then {length} from each time it was met"),
+            Repeats::FromEnd(length) => format!("then every {length}"),
+        })
+    }
+
+    /// When its first round is due: `10 working days from the first working day after`.
+    #[must_use]
+    pub fn first_due_in_words(&self) -> String {
+        match &self.due {
+            Due::At(field) => format!("on the day in {}", field.join(".")),
             Due::Period { counting: counting @ Counting::FollowingDay, .. } => counting.in_words().to_owned(),
             Due::Period { term: Term::Fixed(length), counting, .. } => {
                 format!("{length} {}", counting.in_words())
@@ -242,11 +258,6 @@ impl Deadline {
                     edges.iter().filter_map(|(words, length)| Some(format!("{words} {}", length.as_ref()?)));
                 format!("{} {}", edges.collect::<Vec<_>>().join(" and "), counting.in_words())
             }
-        };
-        match self.repeats {
-            None => first,
-            Some(Repeats::FromMeeting(length)) => format!("{first}; then {length} from each time it was met"),
-            Some(Repeats::FromEnd(length)) => format!("{first}; then every {length}"),
         }
     }
 }

@@ -15,6 +15,7 @@ use super::deadline::Deadline;
 use super::mentions::Mentions;
 use super::reach::{candidates, that_matter, universe};
 use super::rehearsal::LastAnswer;
+use super::scenario::DeadlineExpectation;
 use super::witness::{
     Pair, candidate, dated, earlier_step, is_accepted, last_steps, play, standings, with_values,
 };
@@ -544,7 +545,16 @@ pub(crate) fn deadline_differs(pair: Pair<'_>, name: &str, witness: &[Step], day
     let by_answer = days.iter().find(|on| answers(&before.state, **on) != answers(&now.state, **on));
     let on = *by_answer.or_else(|| days.iter().find(|on| apart(on)))?;
     let words = |told: Vec<String>| if told.is_empty() { "none".to_owned() } else { told.join("; ") };
-    Some(Differs::Deadline { on, before: words(told(&before.state, on)), now: words(told(&now.state, on)) })
+    let readings = deadlines(&now.state, on).into_iter().filter(|reading| reading.deadline == name);
+    let expected = readings.map(|reading| DeadlineExpectation {
+        deadline: reading.deadline,
+        of: reading.entity,
+        answer: reading.answer.name().to_owned(),
+        due: reading.due.earliest.zip(reading.due.latest),
+        on: Some(on),
+    });
+    let (expected, before, now) = (expected.collect(), told(&before.state, on), told(&now.state, on));
+    Some(Differs::Deadline { on, before: words(before), now: words(now), expected })
 }
 
 /// Whether nothing stands in the way, who acts included.

@@ -351,11 +351,12 @@ impl<'d> Page<'d> {
             any_of(&triggers.iter().map(|trigger| self.trigger(trigger)).collect::<Vec<_>>())
         };
         let mut text = format!(
-            "- **{}** of {}: {} {}.",
+            "- **{}** of {}: {} {}{}.",
             deadline.title,
             self.whose(deadline.per),
-            deadline.due_in_words(),
-            any_of(&starts)
+            deadline.first_due_in_words(),
+            any_of(&starts),
+            deadline.repeats_in_words().map(|repeats| format!("; {repeats}")).unwrap_or_default()
         );
         let more = [
             (

@@ -124,6 +124,21 @@ pub struct DeadlineExpectation {
     pub on: Option<Day>,
 }
 
+impl DeadlineExpectation {
+    /// As it is written in a scenario.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let of = self.of.as_ref().map(|of| format!(" of {of}")).unwrap_or_default();
+        let due = match self.due {
+            Some((first, last)) if first == last => format!(" due {first}"),
+            Some((first, last)) => format!(" due {first}..{last}"),
+            None => String::new(),
+        };
+        let on = self.on.map(|on| format!(" on {on}")).unwrap_or_default();
+        format!("deadline {}{of} is {}{due}{on}", self.deadline, self.answer)
+    }
+}
+
 impl Scenario {
     /// The scenario that plays these steps: the last is proposed, the others are given. It expects nothing yet.
     #[must_use]

@@ -61,7 +61,7 @@ pub enum AsIsError {
     /// A line is not what was recorded, or does not follow from those before it.
     #[error("line {line}: {problem}")]
     Line {
-        /// The line, from 1.
+        /// The line, from 1; 0 where it is the file as a whole.
         line: usize,
         /// What is wrong.
         problem: String,
@@ -156,6 +156,13 @@ impl Checked {
             if number % 1_000 == 0 {
                 step("checking", number as u64, 0);
             }
+        }
+        if checked.lines.is_empty() {
+            return Err(AsIsError::Line {
+                line: 0,
+                problem: "the file holds no event".to_owned(),
+                help: "an export that failed leaves such a file; export again",
+            });
         }
         if !checked.in_file_order {
             // Stable: the lines of a case keep their order.

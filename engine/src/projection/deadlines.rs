@@ -204,7 +204,7 @@ fn answered(
     let today = today(&entry.workflow);
     let (answer, why) = entry.answer(today);
     let is_wanted = match (filter.overdue, filter.within) {
-        (true, _) => may_be_late(answer, entry.due, today),
+        (true, _) => may_be_late(answer, entry.due, entry.begins, today),
         (false, Some(days)) => falls_due(entry.due, today, days),
         (false, None) => entry.begins.is_none_or(|begins| begins <= today),
     };
