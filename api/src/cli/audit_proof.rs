@@ -134,10 +134,5 @@ pub(super) fn verify(args: &VerifyProofArgs, page: &mut Page) -> Result<(), Fail
 }
 
 fn version(text: &str) -> Result<u64, String> {
-    match text.parse() {
-        Ok(0) | Err(_) => {
-            Err(format!("`{text}` is no version; `casebook history REF` has the numbers, from 1"))
-        }
-        Ok(version) => Ok(version),
-    }
+    text.parse().map_err(|_| format!("`{text}` is no version; `casebook history REF` has the numbers"))
 }
