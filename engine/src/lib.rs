@@ -52,6 +52,7 @@ pub mod ledger;
 mod ledger_check;
 pub mod machine;
 pub mod projection;
+pub mod restore;
 pub mod signer;
 pub mod spelling;
 pub mod store;

@@ -9,13 +9,11 @@ use std::sync::Arc;
 
 use casebook_engine::engine::Engine;
 use casebook_engine::exchange::as_is::{AsIsError, TakenOver, take_over};
-use casebook_engine::signer::believed;
 use casebook_engine::store::{EventStore, MemoryStore, OpenError, SledOptions, SledStore};
-use casebook_engine::verify::Demand;
 
 use super::Globals;
 use super::answer::{Failure, Trouble};
-use super::audit::{read_key, read_text};
+use super::audit::checkpoint_of_elsewhere;
 use super::definition::{self, unreadable};
 use super::folder::unopened;
 use super::import::ImportArgs;
@@ -31,7 +29,7 @@ pub(super) async fn run(args: ImportArgs, globals: &Globals, page: &mut Page) ->
         ));
     };
     let file = opened(path)?;
-    let demands = demands(&args)?;
+    let demands = checkpoint_of_elsewhere(args.checkpoint.as_deref(), args.key.as_deref())?;
     let place = Place::of(&globals.data, args.dry_run)?;
     let definitions = definition::all(&globals.workflow_dir, page)?;
     let store: Arc<dyn EventStore> = match &place.part {
@@ -72,19 +70,6 @@ fn opened(path: &Path) -> Result<File, Failure> {
         return Err(Failure::input(format!("{} is a folder", path.display()), "name the export in it"));
     }
     File::open(path).map_err(|error| unreadable(path, &error))
-}
-
-/// The checkpoint of the old store that the new one has to meet.
-fn demands(args: &ImportArgs) -> Result<Vec<Demand>, Failure> {
-    let (Some(path), Some(key)) = (&args.checkpoint, &args.key) else { return Ok(Vec::new()) };
-    let key = read_key(key)?;
-    let checkpoint = believed(&read_text(path)?, &[key]).map_err(|error| {
-        let trouble = Trouble::new(error.to_string()).at(path.display().to_string());
-        Failure::Input(trouble.help(
-            "--checkpoint names what `casebook audit checkpoint` signed, --key the key that `casebook audit key` printed",
-        ))
-    })?;
-    Ok(vec![Demand { from: path.display().to_string(), checkpoint }])
 }
 
 /// Where the new store is made.

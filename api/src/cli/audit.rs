@@ -278,3 +278,19 @@ fn tell_finding(finding: &Finding, page: &mut Page) -> Result<(), Failure> {
     page.item(4, "expected:", &finding.expected)?;
     page.item(4, "found:   ", &finding.found)
 }
+
+/// The checkpoint of a store elsewhere that a new one has to meet, its signature checked by the key that was brought with it.
+pub(super) fn checkpoint_of_elsewhere(
+    checkpoint: Option<&Path>,
+    key: Option<&str>,
+) -> Result<Vec<Demand>, Failure> {
+    let (Some(path), Some(key)) = (checkpoint, key) else { return Ok(Vec::new()) };
+    let key = read_key(key)?;
+    let checkpoint = believed(&read_text(path)?, &[key]).map_err(|error| {
+        let trouble = Trouble::new(error.to_string()).at(path.display().to_string());
+        Failure::Input(trouble.help(
+            "--checkpoint names what `casebook audit checkpoint` signed, --key the key that `casebook audit key` printed",
+        ))
+    })?;
+    Ok(vec![Demand { from: path.display().to_string(), checkpoint }])
+}

@@ -11,6 +11,7 @@ mod audit_checkpoint;
 mod audit_key;
 mod audit_proof;
 mod audit_report;
+mod backup;
 mod cases;
 mod completions;
 mod correct;
@@ -38,6 +39,7 @@ mod reading;
 mod record;
 mod refusal;
 mod replay;
+mod restore;
 mod status;
 mod workflow;
 mod workflow_diff;
@@ -161,6 +163,10 @@ enum Command {
     /// Write cases out
     #[command(subcommand)]
     Export(export::ExportCommand),
+    /// Write everything, or what is new, into one file, while others go on working
+    Backup(backup::BackupArgs),
+    /// Make a store out of backups, verified before it takes its place
+    Restore(restore::RestoreArgs),
     /// Read, check and compare workflow definitions
     #[command(subcommand)]
     Workflow(workflow::WorkflowCommand),
@@ -222,6 +228,8 @@ async fn perform(command: Command, globals: &Globals, page: &mut Page) -> Result
         Command::Next(args) => next::run(args, globals, page).await,
         Command::Audit(command) => Box::pin(audit::run(command, globals, page)).await,
         Command::Export(command) => Box::pin(export::run(command, globals, page)).await,
+        Command::Backup(args) => backup::run(args, globals, page).await,
+        Command::Restore(args) => restore::run(args, globals, page).await,
         Command::Workflow(command) => workflow::run(command, globals, page),
         Command::Completions(args) => completions::run(&args, page),
         Command::Man(args) => man::run(&args, page),

@@ -27,7 +27,19 @@ impl OutputFile {
     /// # Errors
     /// No folder, a folder in its place, no permission, or the disk.
     pub(super) fn create(path: &Path) -> Result<Self, Failure> {
-        let place = begin(path).map_err(|error| unwritable(path, &error))?;
+        Self::begin(path, 0o666)
+    }
+
+    /// As [`Self::create`], a file that nobody but its owner may read.
+    ///
+    /// # Errors
+    /// As [`Self::create`].
+    pub(super) fn create_private(path: &Path) -> Result<Self, Failure> {
+        Self::begin(path, 0o600)
+    }
+
+    fn begin(path: &Path, mode: u32) -> Result<Self, Failure> {
+        let place = begin(path, mode).map_err(|error| unwritable(path, &error))?;
         Ok(Self { named: path.to_owned(), place })
     }
 
@@ -65,7 +77,7 @@ impl Write for OutputFile {
     }
 }
 
-fn begin(path: &Path) -> io::Result<Place> {
+fn begin(path: &Path, mode: u32) -> io::Result<Place> {
     let there = match std::fs::metadata(path) {
         Ok(there) => Some(there),
         Err(error) if error.kind() == ErrorKind::NotFound => None,
@@ -85,7 +97,7 @@ fn begin(path: &Path) -> io::Result<Place> {
     {
         use std::os::unix::fs::PermissionsExt;
         // As any file that a program makes; the user's mask takes away what it takes away.
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
+        builder.permissions(std::fs::Permissions::from_mode(mode));
     }
     Ok(Place::Beside { written: BufWriter::new(builder.tempfile_in(folder)?), target })
 }

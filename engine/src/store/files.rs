@@ -17,6 +17,18 @@ pub trait Files: Send + Sync + 'static {
         Ok(Box::new(OpenOptions::new().read(true).write(true).create_new(true).open(path)?))
     }
 
+    /// As [`Files::create`], a file that nobody but its owner may read from the moment it exists.
+    ///
+    /// # Errors
+    /// When it exists or the disk refuses.
+    fn create_private(&self, path: &Path) -> io::Result<Box<dyn StoreFile>> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        Ok(Box::new(options.open(path)?))
+    }
+
     /// Opens a file that exists, for reading and writing.
     ///
     /// # Errors

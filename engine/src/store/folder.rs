@@ -7,6 +7,8 @@
 //! sled/         the index: may be deleted, is rebuilt
 //! definitions/  <digest>.json, every definition that an event was judged by
 //! ballast       see `room`
+//! keys/         the key of checkpoints, see `signer`
+//! checkpoints/  every checkpoint that was signed
 //! ```
 //! A folder is made beside its place, synced and renamed: where a store stands, it is whole.
 
@@ -19,6 +21,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::case::event::Position;
+use crate::machine;
 
 use super::StorageError;
 use super::files::{Files, read_whole, write_whole};
@@ -30,10 +33,12 @@ pub const FORMAT: u32 = 1;
 
 const FORMAT_FILE: &str = "format";
 const LOCK_FILE: &str = "lock";
-const JOURNAL_FOLDER: &str = "journal";
+pub(super) const JOURNAL_FOLDER: &str = "journal";
 const INDEX_FOLDER: &str = "sled";
 const ASIDE_FOLDER: &str = "sled.aside";
-const DEFINITIONS_FOLDER: &str = "definitions";
+pub(super) const DEFINITIONS_FOLDER: &str = "definitions";
+pub(super) const KEYS_FOLDER: &str = "keys";
+pub(super) const CHECKPOINTS_FOLDER: &str = "checkpoints";
 const SUSPECT_FILE: &str = "index.suspect";
 
 /// A store's folder, held by this process.
@@ -83,31 +88,42 @@ impl Folder {
         if let Found::Store(_) = look(&*files, path)? {
             return Ok((Self::open(files, path)?, false, Vec::new()));
         }
-        let parent = match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-            _ => PathBuf::from("."),
-        };
-        let Some(name) = path.file_name().map(|name| name.to_string_lossy().into_owned()) else {
-            return Err(OpenError::Storage(failed("making", path, "the path has no name")));
-        };
-        let prefix = format!(".{name}.unfinished-");
-        let leftovers = remove_leftovers(&*files, &parent, &prefix);
-        let unfinished = parent.join(format!("{prefix}{store_id}"));
+        let beside = Beside::of(path)?;
+        let leftovers = beside.remove_leftovers(&*files);
+        let unfinished = beside.unfinished(store_id);
         let lock = make(&files, &unfinished, store_id).map_err(OpenError::Storage)?;
-        let place = || -> io::Result<()> {
-            files.rename(&unfinished, path)?;
-            files.sync_dir(&parent)
-        };
-        place().map_err(|error| OpenError::Storage(failed("putting the new store at", path, error)))?;
+        beside.put(&*files, &unfinished, path).map_err(OpenError::Storage)?;
         Ok((Self { files, path: path.to_owned(), store_id, _lock: lock }, true, leftovers))
     }
 
+    /// A folder beside the place of a store that is to be made of what others bring: it has all of a store but journal and
+    /// format, so that nobody takes it for one. Held by this process.
+    pub(super) fn begin(files: Arc<dyn Files>, place: &Path, store_id: Uuid) -> Result<Self, OpenError> {
+        let beside = Beside::of(place)?;
+        beside.remove_leftovers(&*files);
+        let path = beside.unfinished(machine::new_id());
+        let lock = lay_out(&*files, &path).map_err(OpenError::Storage)?;
+        Ok(Self { files, path, store_id, _lock: lock })
+    }
+
+    /// Takes hold of a folder that [`Folder::begin`] made once more.
+    pub(super) fn hold_again(files: Arc<dyn Files>, path: &Path, store_id: Uuid) -> Result<Self, OpenError> {
+        let lock = hold(&path.join(LOCK_FILE), path)?;
+        Ok(Self { files, path: path.to_owned(), store_id, _lock: lock })
+    }
+
+    /// Makes it a store, and puts it in its place, where at most an empty folder stands.
+    pub(super) fn finish(mut self, place: &Path) -> Result<(), OpenError> {
+        let beside = Beside::of(place)?;
+        write_format(&*self.files, &self.path, self.store_id)
+            .map_err(|error| OpenError::Storage(failed("finishing", &self.path, error)))?;
+        beside.put(&*self.files, &self.path, place).map_err(OpenError::Storage)?;
+        place.clone_into(&mut self.path);
+        Ok(())
+    }
+
     pub(super) fn journal(&self) -> JournalFolder {
-        JournalFolder {
-            files: Arc::clone(&self.files),
-            path: self.path.join(JOURNAL_FOLDER),
-            store_id: self.store_id,
-        }
+        journal_of(&self.files, &self.path, self.store_id)
     }
 
     pub(super) fn index_path(&self) -> PathBuf {
@@ -266,6 +282,14 @@ fn hold(path: &Path, store: &Path) -> Result<Lock, OpenError> {
 
 /// Makes a whole store at a path where there is nothing, every part of it synced.
 fn make(files: &Arc<dyn Files>, path: &Path, store_id: Uuid) -> Result<Lock, StorageError> {
+    let lock = lay_out(&**files, path)?;
+    journal_of(files, path, store_id).create_segment(Position(1))?;
+    write_format(&**files, path, store_id).map_err(|error| failed("making", path, error))?;
+    Ok(lock)
+}
+
+/// Makes the folders of a store, synced, and takes hold of it.
+fn lay_out(files: &dyn Files, path: &Path) -> Result<Lock, StorageError> {
     let storage = |error: io::Error| failed("making", path, error);
     files.create_dir(path).map_err(storage)?;
     let lock = hold(&path.join(LOCK_FILE), path).map_err(|error| failed("making", path, error))?;
@@ -273,32 +297,78 @@ fn make(files: &Arc<dyn Files>, path: &Path, store_id: Uuid) -> Result<Lock, Sto
         files.create_dir(&path.join(folder)).map_err(storage)?;
         files.sync_dir(&path.join(folder)).map_err(storage)?;
     }
-    let journal = JournalFolder { files: Arc::clone(files), path: path.join(JOURNAL_FOLDER), store_id };
-    journal.create_segment(Position(1))?;
-    let text = format!("casebook store\nformat = {FORMAT}\nid = {store_id}\n");
-    write_whole(&**files, path, FORMAT_FILE, text.as_bytes()).map_err(storage)?;
     Ok(lock)
 }
 
-/// Removes what creations left that were cut off; one that another process is at work on is left alone.
-fn remove_leftovers(files: &dyn Files, parent: &Path, prefix: &str) -> Vec<PathBuf> {
-    let names = files.list(parent).unwrap_or_default();
-    let leftovers = names.iter().filter(|name| name.starts_with(prefix)).map(|name| parent.join(name));
-    let mut removed = Vec::new();
-    for leftover in leftovers {
-        let lock = File::options().read(true).write(true).open(leftover.join(LOCK_FILE));
-        if lock.is_ok_and(|lock| matches!(lock.try_lock(), Err(TryLockError::WouldBlock))) {
-            continue;
-        }
-        match files.remove_dir(&leftover) {
-            Ok(()) => {
-                tracing::warn!(path = %leftover.display(), "removed a store whose creation was cut off");
-                removed.push(leftover);
-            }
-            Err(error) => {
-                tracing::warn!(%error, path = %leftover.display(), "can't remove a half-made store");
-            }
-        }
+fn write_format(files: &dyn Files, path: &Path, store_id: Uuid) -> io::Result<()> {
+    let text = format!("casebook store\nformat = {FORMAT}\nid = {store_id}\n");
+    write_whole(files, path, FORMAT_FILE, text.as_bytes())
+}
+
+/// The journal of the store in a folder.
+pub(super) fn journal_of(files: &Arc<dyn Files>, path: &Path, store_id: Uuid) -> JournalFolder {
+    JournalFolder { files: Arc::clone(files), path: path.join(JOURNAL_FOLDER), store_id }
+}
+
+/// The id of the store in a folder, which another process may hold.
+pub(super) fn store_at(files: &dyn Files, path: &Path) -> Result<Uuid, OpenError> {
+    match look(files, path)? {
+        Found::Store(store_id) => Ok(store_id),
+        Found::Nothing => Err(OpenError::NotThere { path: path.to_owned() }),
     }
-    removed
+}
+
+/// The folder that a store stands in, and the names in it of stores that are being made.
+struct Beside {
+    parent: PathBuf,
+    prefix: String,
+}
+
+impl Beside {
+    fn of(place: &Path) -> Result<Self, OpenError> {
+        let parent = match place.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+            _ => PathBuf::from("."),
+        };
+        let Some(name) = place.file_name().map(|name| name.to_string_lossy().into_owned()) else {
+            return Err(OpenError::Storage(failed("making", place, "the path has no name")));
+        };
+        Ok(Self { parent, prefix: format!(".{name}.unfinished-") })
+    }
+
+    fn unfinished(&self, id: Uuid) -> PathBuf {
+        self.parent.join(format!("{}{id}", self.prefix))
+    }
+
+    fn put(&self, files: &dyn Files, unfinished: &Path, place: &Path) -> Result<(), StorageError> {
+        let put = || -> io::Result<()> {
+            files.rename(unfinished, place)?;
+            files.sync_dir(&self.parent)
+        };
+        put().map_err(|error| failed("putting the new store at", place, error))
+    }
+
+    /// Removes what creations left that were cut off; one that another process is at work on is left alone.
+    fn remove_leftovers(&self, files: &dyn Files) -> Vec<PathBuf> {
+        let names = files.list(&self.parent).unwrap_or_default();
+        let leftovers =
+            names.iter().filter(|name| name.starts_with(&self.prefix)).map(|name| self.parent.join(name));
+        let mut removed = Vec::new();
+        for leftover in leftovers {
+            let lock = File::options().read(true).write(true).open(leftover.join(LOCK_FILE));
+            if lock.is_ok_and(|lock| matches!(lock.try_lock(), Err(TryLockError::WouldBlock))) {
+                continue;
+            }
+            match files.remove_dir(&leftover) {
+                Ok(()) => {
+                    tracing::warn!(path = %leftover.display(), "removed a store whose creation was cut off");
+                    removed.push(leftover);
+                }
+                Err(error) => {
+                    tracing::warn!(%error, path = %leftover.display(), "can't remove a half-made store");
+                }
+            }
+        }
+        removed
+    }
 }

@@ -104,8 +104,13 @@ pub(super) fn failed(doing: &str, path: &Path, error: impl fmt::Display) -> Stor
 }
 
 impl JournalFolder {
+    /// The file name of the segment that begins at a position.
+    pub(super) fn segment_name(first: Position) -> String {
+        format!("{:020}.log", first.0)
+    }
+
     pub(super) fn segment_path(&self, first: Position) -> PathBuf {
-        self.path.join(format!("{:020}.log", first.0))
+        self.path.join(Self::segment_name(first))
     }
 
     /// The first positions of all segments, ascending.
@@ -119,9 +124,14 @@ impl JournalFolder {
     pub(super) fn bytes(&self) -> Result<u64, StorageError> {
         let mut bytes = 0;
         for first in self.segments()? {
-            bytes += SegmentReader::open(self, first)?.length;
+            bytes += self.segment_bytes(first)?;
         }
         Ok(bytes)
+    }
+
+    /// Bytes of a segment.
+    pub(super) fn segment_bytes(&self, first: Position) -> Result<u64, StorageError> {
+        Ok(SegmentReader::open(self, first)?.length)
     }
 
     /// Makes a segment: its header and its name are on disk on return.

@@ -388,6 +388,7 @@ pub use sled_store::{
 };
 
 mod admission;
+pub mod backup;
 pub mod codec;
 pub mod files;
 mod folder;
@@ -400,4 +401,5 @@ mod room;
 pub mod sled;
 mod sled_store;
 mod tail;
+pub mod unfinished;
 pub mod writer;

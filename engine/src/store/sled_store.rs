@@ -249,7 +249,8 @@ impl SledStore {
         Self::start(folder, options, Recovery { created, leftovers, ..Recovery::default() })
     }
 
-    fn start(folder: Folder, options: SledOptions, mut recovery: Recovery) -> Result<Self, OpenError> {
+    /// Opens a store in a folder that this process holds already.
+    pub(super) fn start(folder: Folder, options: SledOptions, mut recovery: Recovery) -> Result<Self, OpenError> {
         let limits = Limits {
             queue_appends: options.queue_appends_max,
             settle_events: options.settle_events.max(1),
