@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod as_is;
 #[cfg(test)]
+mod backup;
+#[cfg(test)]
 mod bad_input;
 #[cfg(test)]
 mod breaches;

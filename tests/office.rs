@@ -59,7 +59,7 @@ impl Office {
         self.command_on(&self.data(), arguments)
     }
 
-    fn command_on(&self, data: &Path, arguments: &[&str]) -> Command {
+    pub(crate) fn command_on(&self, data: &Path, arguments: &[&str]) -> Command {
         let mut command = Command::new(PROGRAM);
         command.env_clear().current_dir(self.folder.path());
         command.arg("--data").arg(data).args(["--as", "clerk-1:clerk", "--workflow-dir"]);

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::engine::Engine;
-use crate::ledger::checkpoint::Checkpoint;
 use crate::ledger::chain::from_base64;
+use crate::ledger::checkpoint::Checkpoint;
 use crate::signer::Signer;
 use crate::store::backup::Step;
 use crate::store::unfinished::{Unfinished, UnpackError};

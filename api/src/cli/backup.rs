@@ -42,7 +42,9 @@ pub(super) struct BackupArgs {
 pub(super) async fn run(args: BackupArgs, globals: &Globals, page: &mut Page) -> Result<(), Failure> {
     if args.file.is_file() {
         let trouble = Trouble::new(format!("{} is there already", args.file.display()));
-        return Err(Failure::Conflict(trouble.help("a backup replaces nothing: name a new file, or remove that one")));
+        return Err(Failure::Conflict(
+            trouble.help("a backup replaces nothing: name a new file, or remove that one"),
+        ));
     }
     let since = args.since.as_deref().map(manifest_of).transpose()?;
     let mut out = OutputFile::create_private(&args.file)?;
@@ -64,7 +66,10 @@ pub(super) async fn run(args: BackupArgs, globals: &Globals, page: &mut Page) ->
 /// The manifest of an earlier backup.
 fn manifest_of(path: &Path) -> Result<Manifest, Failure> {
     if path.is_dir() {
-        return Err(Failure::input(format!("{} is a folder", path.display()), "name the earlier backup in it"));
+        return Err(Failure::input(
+            format!("{} is a folder", path.display()),
+            "name the earlier backup in it",
+        ));
     }
     let file = File::open(path).map_err(|error| unreadable(path, &error))?;
     Manifest::read(BufReader::new(file)).map_err(|error| {
@@ -102,7 +107,8 @@ fn tell(manifest: &Manifest, args: &BackupArgs, page: &mut Page) -> Result<(), F
         }));
     }
     let events = count_of(usize::try_from(manifest.events()).unwrap_or(usize::MAX), "event", "events");
-    let after = manifest.from.as_ref().map_or_else(String::new, |from| format!(" after position {}", from.position));
+    let after =
+        manifest.from.as_ref().map_or_else(String::new, |from| format!(" after position {}", from.position));
     page.item(0, &good("✓"), &format!("{events}{after} backed up: {} ({bytes} bytes)", args.file.display()))?;
     page.line(&format!("  up to position {}, root of the tree: {}", manifest.to.position, manifest.to.root))
 }

@@ -115,15 +115,15 @@ pub(super) fn unwritable(path: &Path, error: &io::Error) -> Failure {
     match error.kind() {
         ErrorKind::NotFound | ErrorKind::NotADirectory => {
             let trouble = Trouble::new(format!("there is no folder for {place}"));
-            Failure::NotFound(trouble.help("make the folder first, or name another with -o FILE"))
+            Failure::NotFound(trouble.help("make the folder first, or name another file"))
         }
         ErrorKind::IsADirectory => Failure::input(
             format!("{place} is a folder, and no file can take its place"),
-            "name a file with -o FILE, in that folder or beside it",
+            "name a file, in that folder or beside it",
         ),
         ErrorKind::PermissionDenied => {
             let trouble = Trouble::new(format!("{place} may not be written"));
-            Failure::NotAllowed(trouble.help("name a file in a folder of your own with -o FILE"))
+            Failure::NotAllowed(trouble.help("name a file in a folder of your own"))
         }
         _ => Failure::Storage(Trouble::new(format!("{place} could not be written: {error}"))),
     }

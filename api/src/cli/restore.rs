@@ -12,6 +12,7 @@ use clap::Args;
 use super::Globals;
 use super::answer::{Failure, Trouble};
 use super::audit::checkpoint_of_elsewhere;
+use super::definition::unreadable;
 use super::folder::unopened;
 use super::page::{Page, Progress, good};
 use super::reading::count_of;
@@ -53,6 +54,7 @@ pub(super) async fn run(args: RestoreArgs, globals: &Globals, page: &mut Page) -
         if file.is_dir() {
             return Err(Failure::input(format!("{} is a folder", file.display()), "name the backups in it"));
         }
+        std::fs::File::open(file).map_err(|error| unreadable(file, &error))?;
     }
     let demands = checkpoint_of_elsewhere(args.checkpoint.as_deref(), args.key.as_deref())?;
     let place = globals.data.clone();
@@ -121,7 +123,9 @@ fn what_stands(place: &Path, args: &RestoreArgs) -> Result<bool, Failure> {
     let is_named = matches!(place.components().next_back(), Some(std::path::Component::Normal(_)));
     if !is_named || place.is_symlink() {
         let trouble = Trouble::new(format!("no store can take the place of {}", place.display()));
-        return Err(Failure::Input(trouble.help("name the new folder itself with --data DIR: no link, and not `.`")));
+        return Err(Failure::Input(
+            trouble.help("name the new folder itself with --data DIR: no link, and not `.`"),
+        ));
     }
     if !place.exists() || std::fs::read_dir(place).is_ok_and(|mut entries| entries.next().is_none()) {
         return Ok(false);

@@ -336,11 +336,7 @@ impl<'a> Survey<'a> {
                 continue;
             }
             let offset = begin.filter(|(segment, _)| *segment == first).map_or(0, |(_, offset)| offset);
-            let end = if first == mark.segment {
-                mark.offset
-            } else {
-                journal.segment_bytes(first)?
-            };
+            let end = if first == mark.segment { mark.offset } else { journal.segment_bytes(first)? };
             if end > offset {
                 files.push(Entry {
                     path: format!("journal/{}", JournalFolder::segment_name(first)),
@@ -429,9 +425,7 @@ fn write(
     for entry in &manifest.files {
         let mut header = header(manifest, entry.bytes);
         if let Some(content) = &entry.content {
-            archive
-                .append_data(&mut header, entry.name(), content.as_slice())
-                .map_err(BackupError::Write)?;
+            archive.append_data(&mut header, entry.name(), content.as_slice()).map_err(BackupError::Write)?;
         } else {
             let path = store.join(&entry.path);
             let mut file = files.open(&path).map_err(|error| failed("opening", &path, error))?;

@@ -250,7 +250,11 @@ impl SledStore {
     }
 
     /// Opens a store in a folder that this process holds already.
-    pub(super) fn start(folder: Folder, options: SledOptions, mut recovery: Recovery) -> Result<Self, OpenError> {
+    pub(super) fn start(
+        folder: Folder,
+        options: SledOptions,
+        mut recovery: Recovery,
+    ) -> Result<Self, OpenError> {
         let limits = Limits {
             queue_appends: options.queue_appends_max,
             settle_events: options.settle_events.max(1),

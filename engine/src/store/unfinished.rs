@@ -143,10 +143,8 @@ impl Unfinished {
     /// As [`SledStore::open`]; when it is open already.
     pub fn open(&mut self, options: SledOptions) -> Result<SledStore, OpenError> {
         let held = self.folder.take();
-        let folder = held.map_or_else(
-            || Folder::hold_again(Arc::clone(&self.files), &self.path, self.store_id),
-            Ok,
-        )?;
+        let folder =
+            held.map_or_else(|| Folder::hold_again(Arc::clone(&self.files), &self.path, self.store_id), Ok)?;
         SledStore::start(folder, options, Recovery::default())
     }
 
@@ -156,10 +154,8 @@ impl Unfinished {
     /// When it is still open, or the disk refuses.
     pub fn finish(mut self, place: &Path) -> Result<(), OpenError> {
         let held = self.folder.take();
-        let folder = held.map_or_else(
-            || Folder::hold_again(Arc::clone(&self.files), &self.path, self.store_id),
-            Ok,
-        )?;
+        let folder =
+            held.map_or_else(|| Folder::hold_again(Arc::clone(&self.files), &self.path, self.store_id), Ok)?;
         folder.finish(place)?;
         // It is elsewhere now: nothing is left to remove.
         self.path = PathBuf::new();
@@ -183,8 +179,7 @@ impl Unfinished {
                 self.files.remove_file(&path).map_err(storage)?;
             }
             let is_private = wanted.path.starts_with(KEYS_FOLDER);
-            let made =
-                if is_private { self.files.create_private(&path) } else { self.files.create(&path) };
+            let made = if is_private { self.files.create_private(&path) } else { self.files.create(&path) };
             made.map_err(storage)?
         };
         if file.length().map_err(storage)? != wanted.offset {
@@ -198,7 +193,8 @@ impl Unfinished {
     }
 
     fn sync(&mut self) -> Result<(), StorageError> {
-        for folder in [JOURNAL_FOLDER, DEFINITIONS_FOLDER, KEYS_FOLDER, CHECKPOINTS_FOLDER, "keys/rotations", ""]
+        for folder in
+            [JOURNAL_FOLDER, DEFINITIONS_FOLDER, KEYS_FOLDER, CHECKPOINTS_FOLDER, "keys/rotations", ""]
         {
             let path = self.path.join(folder);
             if path.is_dir() {
@@ -226,12 +222,7 @@ enum Trouble {
     Storage(StorageError),
 }
 
-fn copy(
-    bytes: &mut impl Read,
-    file: &mut dyn StoreFile,
-    wanted: &Entry,
-    path: &Path,
-) -> Result<(), Trouble> {
+fn copy(bytes: &mut impl Read, file: &mut dyn StoreFile, wanted: &Entry, path: &Path) -> Result<(), Trouble> {
     let mut buffer = vec![0; COPY_BYTES];
     let mut offset = wanted.offset;
     loop {
@@ -260,10 +251,9 @@ fn follows(manifest: &Manifest, before: Option<&Unfinished>) -> Result<(), Strin
             from.position
         )),
         (Some(_), None) => Err("it is a whole backup, and only the first can be".to_owned()),
-        (Some(before), Some(_)) if before.store_id != manifest.store => Err(format!(
-            "it is of the store {}, and the one before of {}",
-            manifest.store, before.store_id
-        )),
+        (Some(before), Some(_)) if before.store_id != manifest.store => {
+            Err(format!("it is of the store {}, and the one before of {}", manifest.store, before.store_id))
+        }
         (Some(before), Some(from)) if before.end != *from => Err(format!(
             "it continues a backup that ends at position {}, and the one before ends at position {}: one is missing, or the \
              order is another",
