@@ -35,11 +35,15 @@ mod late_facts;
 #[cfg(test)]
 mod legality;
 #[cfg(test)]
+mod linearizable;
+#[cfg(test)]
 mod many_clerks;
 #[cfg(test)]
 mod merkle_tree;
 #[cfg(test)]
 mod migration;
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod office;
 #[cfg(test)]
