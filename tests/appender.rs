@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use std::thread;
 
 use casebook_engine::store::{CaseKey, EventStore, SledOptions, SledStore};
-use casebook_tests::appends::{Numbers, append, case_id, under_key};
+use casebook_tests::appends::{append, case_id, under_key};
+use casebook_tests::chance::Numbers;
 
 /// Threads, each with cases of its own.
 const THREADS: u64 = 8;

@@ -85,24 +85,3 @@ pub fn whole_log(store: &dyn EventStore) -> Vec<StoredEvent> {
     assert_eq!(*store.head().borrow(), Position(log.len() as u64));
     log
 }
-
-/// A small generator of numbers that a seed repeats (SplitMix64).
-#[derive(Debug)]
-pub struct Numbers(pub u64);
-
-impl Numbers {
-    /// A number below `bound`.
-    pub fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % bound
-    }
-}
-
-/// A seed that differs from run to run; printed by whoever uses it.
-#[must_use]
-pub fn seed() -> u64 {
-    casebook_engine::machine::salt().iter().fold(0, |seed, byte| seed << 4 ^ u64::from(*byte))
-}

@@ -99,6 +99,13 @@ fn every_change_is_refused_with_its_line_and_its_reason() {
     check(&|lines| lines[1] = lines[1].replace("R/2", "R/1"), 2, "belongs to another case");
     check(&|lines| lines[1] = lines[1].replace("{\"case\"", "{ \"case\""), 2, "canonical");
     check(&|lines| lines[1].push('\r'), 2, "canonical");
+    let in_capitals = |line: &str| {
+        let (before, id) = line.split_once("\"id\":\"").unwrap();
+        let (id, after) = id.split_at(36);
+        format!("{before}\"id\":\"{}{after}", id.to_uppercase())
+    };
+    check(&|lines| lines[1] = in_capitals(&whole[1]), 2, "canonical");
+    check(&|lines| lines[1] = whole[1].replacen("{", "{\"asserted\":\"stated\",", 1), 2, "canonical");
     check(&|lines| lines[0].insert(0, '\u{feff}'), 1, "no recorded event");
     check(&|lines| lines.insert(2, String::new()), 3, "empty");
     check(&|lines| lines[2] = "{\"case\":\"R/1\"}".to_owned(), 3, "missing field");
@@ -280,7 +287,7 @@ fn a_file_of_an_export_takes_its_place_whole_and_nothing_else_is_touched() {
     assert_eq!(std::fs::read_to_string(beside("x.csv.part")).unwrap(), "precious");
     std::fs::create_dir(beside("folder")).unwrap();
     for form in ["jsonl", "csv", "cloudevents", "xes", "ocel"] {
-        office.wrong(&["export", form, "-o", "folder"], 2, &["is a folder", "-o FILE"]);
+        office.wrong(&["export", form, "-o", "folder"], 2, &["is a folder", "name a file"]);
     }
     assert!(!is_left(), "what was begun is taken away");
     // A device is written to, and stays one.

@@ -14,7 +14,8 @@ use casebook_engine::signer::Signer;
 use casebook_engine::store::backup::{BackupError, Manifest, back_up};
 use casebook_engine::store::files::{DiskFiles, Files};
 use casebook_engine::store::{OpenError, SledOptions, SledStore, StoredEvent};
-use casebook_tests::appends::{Numbers, seed, whole_log};
+use casebook_tests::appends::whole_log;
+use casebook_tests::chance::{Numbers, seed, times};
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
@@ -169,7 +170,7 @@ fn a_damaged_backup_restores_nothing() {
     let file = folder.path().join("damaged");
     let mut numbers = Numbers(seed());
     let mut refused = 0;
-    for _ in 0..60 {
+    for _ in 0..times(60) {
         let mut bytes = whole.clone();
         let at = usize::try_from(numbers.below(bytes.len() as u64)).unwrap();
         if numbers.below(3) == 0 {
@@ -316,7 +317,7 @@ fn killed_at_any_moment_a_backup_or_a_restore_leaves_nothing_half_made() {
     office.done(&["backup", whole.to_str().unwrap()]);
     let mut numbers = Numbers(seed());
     let mut half_made = 0;
-    for kill in 0..24 {
+    for kill in 0..times(24) {
         let pause = Duration::from_millis(numbers.below(400));
         let file = folder.join(format!("{kill}.backup"));
         killed_after(office.command(&["backup", file.to_str().unwrap()]), pause);

@@ -12,7 +12,8 @@ use casebook_engine::store::files::{DiskFiles, Files, StoreFile};
 use casebook_engine::store::{
     AppendError, CaseKey, EventStore, LogCopy, OpenError, ReadError, SledOptions, SledStore,
 };
-use casebook_tests::appends::{Numbers, append, bytes, case_id, seed, whole_log};
+use casebook_tests::appends::{append, bytes, case_id, whole_log};
+use casebook_tests::chance::{Numbers, seed, times};
 use casebook_tests::folders::copy;
 
 /// Where the first segment's groups begin.
@@ -360,13 +361,12 @@ fn an_event_damaged_in_both_copies_is_an_error_that_names_it() {
 #[test]
 fn a_bit_flipped_anywhere_in_the_index_never_gives_a_wrong_answer() {
     let seed = seed();
-    println!("seed {seed}");
     let mut numbers = Numbers(seed);
     let folder = tempfile::tempdir().unwrap();
     let store = closed_store(folder.path());
     let db = fs::read(store.join("sled/db")).unwrap();
     let live = db.iter().rposition(|byte| *byte != 0).unwrap() as u64;
-    for round in 0..25 {
+    for round in 0..times(25) {
         let mut flipped = db.clone();
         let offset = usize::try_from(numbers.below(live)).unwrap();
         flipped[offset] ^= 1 << numbers.below(8);

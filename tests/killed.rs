@@ -6,9 +6,10 @@ use std::process::{Child, Command, Stdio};
 
 use casebook_engine::case::event::{Position, Version};
 use casebook_engine::store::{EventStore, SledOptions, SledStore};
-use casebook_tests::appends::{Numbers, bytes, case_id, leaf, seed, whole_log};
+use casebook_tests::appends::{bytes, case_id, leaf, whole_log};
+use casebook_tests::chance::{Numbers, seed, times};
 
-/// How often the process is killed.
+/// How often the process is killed in the quick run.
 const KILLS: u64 = 20;
 
 /// One answer of success, as the child wrote it.
@@ -57,12 +58,11 @@ fn kill_after(path: &Path, seed: u64, acknowledgements: u64) -> Vec<Acknowledged
 #[test]
 fn twenty_kills_lose_nothing_that_was_acknowledged() {
     let seed = seed();
-    println!("seed {seed}");
     let mut numbers = Numbers(seed);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store");
     let mut all: Vec<Acknowledged> = Vec::new();
-    for kill in 0..KILLS {
+    for kill in 0..times(KILLS) {
         let acknowledgements = 1 + numbers.below(1_500);
         all.extend(kill_after(&path, numbers.below(u64::MAX), acknowledgements));
         let store = SledStore::open(&path, SledOptions::default()).unwrap();
@@ -87,16 +87,15 @@ fn twenty_kills_lose_nothing_that_was_acknowledged() {
             }
         }
     }
-    println!("{} acknowledgements over {KILLS} kills", all.len());
+    println!("{} acknowledgements over {} kills", all.len(), times(KILLS));
 }
 
 #[test]
 fn a_store_killed_while_it_is_made_always_opens() {
     let seed = seed();
-    println!("seed {seed}");
     let mut numbers = Numbers(seed);
     let folder = tempfile::tempdir().unwrap();
-    for kill in 0..15 {
+    for kill in 0..times(15) {
         let path = folder.path().join(format!("store-{kill}"));
         let mut child = start(&path, seed);
         // Some work of a random length, so that the kill comes at another step of the creation each time.

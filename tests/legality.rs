@@ -7,7 +7,8 @@ use casebook_engine::engine::{Engine, RecordOptions};
 use casebook_engine::store::codec::encode;
 use casebook_engine::store::{Append, EncodedEvent, EventStore, ExpectedVersion, MemoryStore};
 use casebook_engine::verify::{Finding, verify};
-use casebook_tests::appends::{Numbers, leaf};
+use casebook_tests::appends::leaf;
+use casebook_tests::chance::Numbers;
 use proptest::prelude::*;
 use uuid::Uuid;
 

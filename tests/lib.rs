@@ -1,4 +1,5 @@
 //! What several tests need.
 
 pub mod appends;
+pub mod chance;
 pub mod folders;

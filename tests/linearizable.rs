@@ -12,7 +12,8 @@ use casebook_engine::store::{
     Answer, Append, AppendError, Appended, CaseHead, CaseKey, EventStore, ExpectedVersion, Idempotency,
     LogCopy, MemoryStore, Models, ReadError, SledOptions, SledStore, StoredEvent,
 };
-use casebook_tests::appends::{Numbers, append, case_id, seed};
+use casebook_tests::appends::{append, case_id};
+use casebook_tests::chance::{Numbers, seed};
 use tokio::sync::watch;
 
 use crate::desk::{Desk, event, small};
@@ -261,7 +262,6 @@ impl EventStore for Stale {
 #[test]
 fn a_store_that_answers_what_is_over_is_caught() {
     let seed = seed();
-    println!("seed {seed}");
     let store = Stale { store: MemoryStore::new(), before: std::sync::Mutex::new((None, Numbers(seed))) };
     assert!(check(&contest(&store), 1).is_err());
 }

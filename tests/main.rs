@@ -27,6 +27,8 @@ mod documentation;
 #[cfg(test)]
 mod full_disk;
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod gaps;
 #[cfg(test)]
 mod killed;

@@ -15,7 +15,8 @@ use std::thread;
 use casebook_engine::case::event::Version;
 use casebook_engine::store::files::{DiskFiles, Files, StoreFile};
 use casebook_engine::store::{EventStore, OpenError, SledOptions, SledStore};
-use casebook_tests::appends::{Numbers, append, bytes, case_id, seed, whole_log};
+use casebook_tests::appends::{append, bytes, case_id, whole_log};
+use casebook_tests::chance::{Numbers, seed, times};
 use casebook_tests::folders::copy;
 use sha2::{Digest, Sha256};
 
@@ -402,7 +403,7 @@ fn problems(seed: u64, fault: Fault, images: u64) -> Vec<String> {
 #[test]
 fn no_power_cut_loses_what_was_acknowledged() {
     let seed = seed();
-    for run in 0..RUNS {
+    for run in 0..times(RUNS) {
         println!("seed {}", seed + run);
         let problems = problems(seed + run, Fault::None, IMAGES);
         assert_eq!(problems, Vec::<String>::new(), "seed {}", seed + run);
@@ -412,7 +413,6 @@ fn no_power_cut_loses_what_was_acknowledged() {
 #[test]
 fn a_store_that_answers_before_the_sync_is_caught() {
     let seed = seed();
-    println!("seed {seed}");
     let problems = problems(seed, Fault::NoSync, IMAGES);
     let lost =
         problems.iter().filter(|problem| problem.contains("is lost") || problem.contains("damaged")).count();
@@ -423,7 +423,6 @@ fn a_store_that_answers_before_the_sync_is_caught() {
 #[test]
 fn a_store_that_does_not_sync_its_folder_is_caught() {
     let seed = seed();
-    println!("seed {seed}");
     let problems = problems(seed, Fault::NoSyncDir, IMAGES);
     let lost = problems.iter().filter(|problem| problem.contains("is lost")).count();
     println!("caught in {lost} of {IMAGES} images");

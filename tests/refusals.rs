@@ -7,7 +7,7 @@ use casebook_engine::case::reading::Possible;
 use casebook_engine::case::refusal::{Refusal, Step};
 use casebook_engine::definition::{Definition, EventType, RuleClass};
 use casebook_engine::engine::{RecordError, RecordOptions};
-use casebook_tests::appends::Numbers;
+use casebook_tests::chance::Numbers;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

@@ -9,7 +9,7 @@ use casebook_engine::case::reading::{Cut, StatusReading};
 use casebook_engine::case::state::CaseState;
 use casebook_engine::case::telling;
 use casebook_engine::engine::RecordOptions;
-use casebook_tests::appends::Numbers;
+use casebook_tests::chance::Numbers;
 use proptest::prelude::*;
 use serde_json::Value;
 

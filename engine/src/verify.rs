@@ -463,10 +463,11 @@ fn recompute(page: &[StoredEvent]) -> Vec<Recomputed> {
 }
 
 fn recompute_one(stored: &StoredEvent) -> Recomputed {
+    let event = codec::decode(&stored.bytes).map_err(|error| error.to_string());
     Recomputed {
         leaf: leaf_hash(&stored.bytes),
-        event: codec::decode(&stored.bytes).map_err(|error| error.to_string()),
-        is_canonical: codec::is_canonical(&stored.bytes),
+        is_canonical: event.as_ref().is_ok_and(|event| codec::is_as_written(event, &stored.bytes)),
+        event,
         stored: stored.clone(),
     }
 }

@@ -286,7 +286,7 @@ fn read_line(bytes: &[u8], number: usize) -> Result<RecordedEvent, AsIsError> {
     let event = codec::parse_strict(bytes)
         .and_then(|_| codec::decode(bytes))
         .map_err(|error| unread(error.to_string()))?;
-    if !codec::is_canonical(bytes) {
+    if !codec::is_as_written(&event, bytes) {
         return Err(wrong("the bytes are not in the canonical form in which events are recorded".to_owned()));
     }
     Ok(event)

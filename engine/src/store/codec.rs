@@ -49,7 +49,7 @@ fn written_in_order(event: &RecordedEvent) -> Result<Option<Vec<u8>>, CodecError
     Ok((!bytes.windows(6).any(|window| window == b"\\u0000")).then_some(bytes))
 }
 
-/// Reads canonical bytes. Only reads: [`is_canonical`] tells whether they are in canonical form.
+/// Reads canonical bytes. Only reads: [`is_as_written`] tells whether they are in canonical form.
 ///
 /// # Errors
 /// When they are not an event, or have a field that no event has.
@@ -59,6 +59,13 @@ pub fn decode(bytes: &[u8]) -> Result<RecordedEvent, CodecError> {
         problem: format!("the bytes are not UTF-8 after byte {}", error.valid_up_to()),
     })?;
     serde_json::from_str(text).map_err(|error| placed(&error))
+}
+
+/// Whether bytes that were read as this event are the very ones that writing it gives. Canonical JSON alone leaves room: an id
+/// in capitals, a field that says what its absence says.
+#[must_use]
+pub fn is_as_written(event: &RecordedEvent, bytes: &[u8]) -> bool {
+    encode(event).is_ok_and(|written| written == bytes)
 }
 
 /// A recorded event as one flat object. serde's own flattening keeps every field in a buffer first, which made
