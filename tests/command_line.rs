@@ -48,3 +48,35 @@ fn program() -> PathBuf {
     assert!(built.success(), "the program casebook must build");
     profile.join(format!("casebook{}", std::env::consts::EXE_SUFFIX))
 }
+
+/// Measuring is real work in a folder that is gone afterwards; the figures are those of the machine.
+#[test]
+fn what_was_measured_is_told_and_nothing_is_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let bench = |more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_program"));
+        command.current_dir(folder.path()).args(["bench", "--events", "420", "--rounds", "1"]).args(more);
+        command.output().expect("the program starts")
+    };
+    let output = bench(&["--json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let figures: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let callers: Vec<_> =
+        figures["appends"].as_array().unwrap().iter().map(|load| &load["callers"]).collect();
+    assert_eq!(callers, [1, 64, 256]);
+    for load in figures["appends"].as_array().unwrap() {
+        assert!(load["engine"]["median"].as_f64().unwrap() > 0.0 && load["ratio"].as_f64().unwrap() > 0.0);
+        assert!(["sync", "processor", "queue"].contains(&load["limit"].as_str().unwrap()));
+    }
+    assert_eq!((&figures["reading"]["events"], &figures["reading"]["cases"]), (&420.into(), &10.into()));
+    for figure in ["recording", "parsing", "replay", "hashing", "verify", "disk_bytes"] {
+        assert!(figures["reading"][figure].as_f64().unwrap() > 0.0, "{figure}");
+    }
+    let told = bench(&[]);
+    let told = String::from_utf8_lossy(&told.stdout).into_owned();
+    assert!(told.contains("limited by") && told.contains("verifying everything"), "{told}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    let nowhere = bench(&["--in", "nowhere"]);
+    assert_eq!(nowhere.status.code(), Some(5));
+    assert!(String::from_utf8_lossy(&nowhere.stderr).contains("--in DIR"));
+}

@@ -8,11 +8,10 @@
 #![expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
 #![expect(clippy::expect_used, reason = "a benchmark that can't run has nothing to recover")]
 
-use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
@@ -21,6 +20,7 @@ use casebook_engine::engine::{Engine, Opening, RecordOptions};
 use casebook_engine::store::{
     Append, CaseKey, EncodedEvent, EventStore, ExpectedVersion, SledOptions, SledStore, leaf_hash,
 };
+use casebook_engine::yardstick::PlainFile;
 use uuid::Uuid;
 
 mod reference;
@@ -152,64 +152,6 @@ fn canonical_bytes(folder: &Path) -> (u64, u64) {
     }
 }
 
-type Queued = (VecDeque<(Vec<u8>, Arc<Slot>)>, bool);
-
-/// A plain file: one thread drains what has queued, writes it, syncs, answers.
-#[derive(Default)]
-struct PlainFile {
-    queue: Mutex<Queued>,
-    queued: Condvar,
-}
-
-#[derive(Default)]
-struct Slot {
-    done: Mutex<bool>,
-    answered: Condvar,
-}
-
-impl PlainFile {
-    fn append(&self, bytes: Vec<u8>) {
-        let slot = Arc::new(Slot::default());
-        {
-            let mut queue = self.queue.lock().expect("the queue");
-            queue.0.push_back((bytes, Arc::clone(&slot)));
-            if queue.0.len() == 1 {
-                self.queued.notify_one();
-            }
-        }
-        let mut done = slot.done.lock().expect("the slot");
-        while !*done {
-            done = slot.answered.wait(done).expect("the slot");
-        }
-    }
-
-    fn write_until_closed(&self, mut file: File) {
-        let mut buffer = Vec::new();
-        loop {
-            let drained = {
-                let mut queue = self.queue.lock().expect("the queue");
-                while queue.0.is_empty() {
-                    if queue.1 {
-                        return;
-                    }
-                    queue = self.queued.wait(queue).expect("the queue");
-                }
-                std::mem::take(&mut queue.0)
-            };
-            buffer.clear();
-            for (bytes, _) in &drained {
-                buffer.extend_from_slice(bytes);
-            }
-            file.write_all(&buffer).expect("a write");
-            file.sync_data().expect("a sync");
-            for (_, slot) in drained {
-                *slot.done.lock().expect("the slot") = true;
-                slot.answered.notify_one();
-            }
-        }
-    }
-}
-
 fn plain_round(folder: &Path, callers: usize, appends: u64) -> f64 {
     let plain = PlainFile::default();
     let file = File::create(folder.join("plain")).expect("a file");
@@ -218,9 +160,8 @@ fn plain_round(folder: &Path, callers: usize, appends: u64) -> f64 {
         .collect();
     thread::scope(|scope| {
         scope.spawn(|| plain.write_until_closed(file));
-        let rate = measure(prepared, |bytes| plain.append(bytes));
-        plain.queue.lock().expect("the queue").1 = true;
-        plain.queued.notify_all();
+        let rate = measure(prepared, |bytes| plain.append(bytes).expect("a write"));
+        plain.close();
         rate
     })
 }

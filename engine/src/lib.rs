@@ -60,3 +60,4 @@ pub mod subscription;
 pub mod trial;
 pub mod verify;
 pub mod workflows;
+pub mod yardstick;

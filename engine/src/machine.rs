@@ -1,6 +1,8 @@
 //! The only file that asks the machine for time, ids and randomness.
 #![expect(clippy::disallowed_methods, reason = "this is the one place that may")]
 
+use std::time::{Duration, Instant};
+
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -8,6 +10,20 @@ use uuid::Uuid;
 #[must_use]
 pub fn now() -> Timestamp {
     Timestamp::now()
+}
+
+/// A mark on a clock that never goes back, to measure from.
+#[must_use]
+pub fn stopwatch() -> Instant {
+    Instant::now()
+}
+
+/// The processor's time that this process has used, all threads.
+#[must_use]
+pub fn processor_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
+    Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or_default())
 }
 
 /// A new UUIDv7: ids made later sort later.

@@ -12,6 +12,7 @@ mod audit_key;
 mod audit_proof;
 mod audit_report;
 mod backup;
+mod bench;
 mod cases;
 mod completions;
 mod correct;
@@ -167,6 +168,8 @@ enum Command {
     Backup(backup::BackupArgs),
     /// Make a store out of backups, verified before it takes its place
     Restore(restore::RestoreArgs),
+    /// Measure what this machine and this disk give, beside yardsticks
+    Bench(bench::BenchArgs),
     /// Read, check and compare workflow definitions
     #[command(subcommand)]
     Workflow(workflow::WorkflowCommand),
@@ -229,6 +232,7 @@ async fn perform(command: Command, globals: &Globals, page: &mut Page) -> Result
         Command::Audit(command) => Box::pin(audit::run(command, globals, page)).await,
         Command::Export(command) => Box::pin(export::run(command, globals, page)).await,
         Command::Backup(args) => backup::run(args, globals, page).await,
+        Command::Bench(args) => bench::run(args, globals, page).await,
         Command::Restore(args) => restore::run(args, globals, page).await,
         Command::Workflow(command) => workflow::run(command, globals, page),
         Command::Completions(args) => completions::run(&args, page),

@@ -195,6 +195,11 @@ impl Progress {
         Self { bar, is_wanted: !page.is_json() && io::stderr().is_terminal() }
     }
 
+    /// What is being done now.
+    pub(super) fn say(&self, what: String) {
+        self.bar.set_message(what);
+    }
+
     /// So many steps are done, of so many.
     pub(super) fn reached(&self, done: u64, of: u64) {
         if self.is_wanted && self.bar.is_hidden() && self.bar.elapsed().as_millis() > PROGRESS_AFTER_MS {
