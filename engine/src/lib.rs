@@ -48,6 +48,7 @@ pub mod definition;
 mod definitions;
 pub mod engine;
 pub mod exchange;
+pub mod foreign;
 pub mod ledger;
 mod ledger_check;
 pub mod machine;

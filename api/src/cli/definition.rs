@@ -83,7 +83,7 @@ fn yaml_files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     Ok(files)
 }
 
-fn read_file(path: &Path, name: &str) -> Result<SourceFile, Failure> {
+pub(super) fn read_file(path: &Path, name: &str) -> Result<SourceFile, Failure> {
     let length = std::fs::metadata(path).map_err(|error| unreadable(path, &error))?.len();
     if length > FILE_BYTES_MAX {
         return Err(Failure::input(

@@ -9,7 +9,7 @@ use casebook_engine::definition::Definition;
 use casebook_engine::engine::Engine;
 use casebook_engine::exchange::import::{ImportError, ImportOptions, ImportedCase, import_case};
 use casebook_engine::exchange::jsonl::{self, CaseLines, EventFile, LineProblem};
-use clap::Args;
+use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -18,7 +18,7 @@ use super::answer::{Failure, Trouble};
 use super::definition::unreadable;
 use super::page::{Page, Progress, bad, dim, good, warn};
 use super::reading::count_of;
-use super::{as_is, definition, folder, refusal};
+use super::{as_is, definition, folder, import_xes, refusal};
 
 const EXAMPLES: &str = "An event file is JSON Lines: one event a line, each naming its case.
   {\"case\":\"2024/0017\",\"type\":\"case-opened\",\"workflow\":\"police-conduct\",\"recorded_by\":{\"id\":\"intake-1\",\"role\":\"caseworker\"}}
@@ -31,6 +31,7 @@ Examples:
   casebook import *.jsonl --declare-gaps            steps that must have happened become gaps
   casebook import history.jsonl --dry-run           ask without recording
   casebook export jsonl --data old | casebook import - --data new
+  casebook import xes log.xes --workflow NAME --map map.yaml        a log of another system
   casebook import all.jsonl --as-is --data copy     the same bytes and hashes, into a new folder";
 
 /// How many wrong lines are shown of one file.
@@ -38,8 +39,10 @@ const PROBLEMS_SHOWN_MAX: usize = 20;
 
 /// `casebook import`
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(super) struct ImportArgs {
+    #[command(subcommand)]
+    form: Option<ImportForm>,
     /// Event files; - is standard input
     #[arg(value_name = "FILE", required = true)]
     pub(super) files: Vec<PathBuf>,
@@ -63,6 +66,13 @@ pub(super) struct ImportArgs {
     pub(super) key: Option<String>,
 }
 
+/// What is no event file.
+#[derive(Debug, Subcommand)]
+enum ImportForm {
+    /// Record a log of another system, in XES, by a mapping; a file called xes is named ./xes
+    Xes(import_xes::ImportXesArgs),
+}
+
 /// What became of a file.
 #[derive(Debug, Serialize)]
 struct FileReport {
@@ -77,12 +87,12 @@ struct FileReport {
 
 /// A case of which nothing was recorded.
 #[derive(Debug, Serialize)]
-struct FailedCase {
-    case: String,
-    line: Option<usize>,
-    message: String,
-    help: Option<String>,
-    refusal: Option<Value>,
+pub(super) struct FailedCase {
+    pub(super) case: String,
+    pub(super) line: Option<usize>,
+    pub(super) message: String,
+    pub(super) help: Option<String>,
+    pub(super) refusal: Option<Value>,
 }
 
 /// The files so far, and the first failure: its exit code is the command's.
@@ -94,12 +104,18 @@ struct Import {
 
 /// Runs the command.
 pub(super) async fn run(args: ImportArgs, globals: &Globals, page: &mut Page) -> Result<(), Failure> {
+    if let Some(ImportForm::Xes(args)) = args.form {
+        return import_xes::run(args, globals, page).await;
+    }
     if args.as_is {
         return as_is::run(args, globals, page).await;
     }
     let is_missing = |path: &&PathBuf| path.as_os_str() != "-" && !path.exists();
     if let Some(missing) = args.files.iter().find(is_missing).filter(|_| !args.keep_going) {
-        return Err(Failure::NotFound(Trouble::new(format!("there is no {}", missing.display()))));
+        let trouble = Trouble::new(format!("there is no {}", missing.display()));
+        let is_word = missing.as_os_str() == "xes";
+        let help = is_word.then(|| "a log is imported with `xes` right behind `import`".to_owned());
+        return Err(Failure::NotFound(Trouble { help, ..trouble }));
     }
     let engine = folder::existing_or_new(globals, None, args.dry_run, page)?;
     let mut import = Import::default();
@@ -260,7 +276,7 @@ fn tell_problems(
 }
 
 /// What to say of a case of which nothing was recorded, and the failure that gives the exit code.
-fn failed(file: &str, lines: &CaseLines, error: ImportError, engine: &Engine) -> (FailedCase, Failure) {
+pub(super) fn failed(file: &str, lines: &CaseLines, error: ImportError, engine: &Engine) -> (FailedCase, Failure) {
     let mut failed = FailedCase {
         case: lines.case.clone(),
         line: None,
@@ -349,7 +365,7 @@ fn tell_failed(file: &str, failed: &FailedCase, failure: &Failure, page: &mut Pa
     stderr.flush()
 }
 
-fn tell_case(imported: &ImportedCase, dry_run: bool, page: &mut Page) -> Result<(), Failure> {
+pub(super) fn tell_case(imported: &ImportedCase, dry_run: bool, page: &mut Page) -> Result<(), Failure> {
     if page.is_json() {
         return Ok(());
     }

@@ -15,6 +15,7 @@ mod backup;
 mod bench;
 mod cases;
 mod completions;
+mod conformance;
 mod correct;
 mod date;
 mod deadlines;
@@ -28,6 +29,8 @@ mod export_svg;
 mod folder;
 mod history;
 mod import;
+mod import_xes;
+mod log_file;
 mod man;
 mod migrate;
 mod next;
@@ -44,6 +47,7 @@ mod restore;
 mod status;
 mod workflow;
 mod workflow_diff;
+mod workflow_discover;
 mod workflow_page;
 mod workflow_test;
 mod workflow_trial;
@@ -144,6 +148,8 @@ enum Command {
     Migrate(migrate::MigrateArgs),
     /// Record event files: a case's lines together or not at all, and only once
     Import(import::ImportArgs),
+    /// Compare a log of another system with what a workflow allows; exit code 9 where it broke the order of things
+    Conformance(conformance::ConformanceArgs),
     /// List cases
     Cases(cases::CasesArgs),
     /// List deadlines: what is due when, what is missed, what falls due soon
@@ -222,6 +228,7 @@ async fn perform(command: Command, globals: &Globals, page: &mut Page) -> Result
         Command::Annul(args) => annul::run(args, globals, page).await,
         Command::Migrate(args) => migrate::run(args, globals, page).await,
         Command::Import(args) => Box::pin(import::run(args, globals, page)).await,
+        Command::Conformance(args) => conformance::run(&args, globals, page),
         Command::Cases(args) => cases::run(args, globals, page).await,
         Command::Deadlines(args) => Box::pin(deadlines::run(args, globals, page)).await,
         Command::Status(args) => status::run(args, globals, page).await,

@@ -14,7 +14,7 @@ use super::answer::{Failure, Trouble};
 use super::page::{Page, bad, dim, good, strong};
 use super::reading::count_of;
 use super::workflow_test::TestArgs;
-use super::{definition, folder, workflow_diff, workflow_page, workflow_test, workflow_trial};
+use super::{definition, folder, workflow_diff, workflow_discover, workflow_page, workflow_test, workflow_trial};
 
 /// `casebook workflow`
 #[derive(Debug, Subcommand)]
@@ -53,6 +53,8 @@ pub(super) enum WorkflowCommand {
     #[command(after_help = "Examples:
   casebook workflow diff police-conduct ./police-conduct-draft")]
     Diff(DiffArgs),
+    /// Draft a definition from a log of another system, and the mapping that goes with it
+    Discover(workflow_discover::DiscoverArgs),
 }
 
 /// A definition.
@@ -125,12 +127,13 @@ pub(super) fn run(command: WorkflowCommand, globals: &Globals, page: &mut Page) 
         WorkflowCommand::Schema => page.json(&definition_schema()),
         WorkflowCommand::Test(args) => workflow_test::run(&args, page),
         WorkflowCommand::Trial(args) => workflow_trial::run(&args, globals, page),
+        WorkflowCommand::Discover(args) => workflow_discover::run(&args, page),
         WorkflowCommand::Diff(args) => compare(&args, globals, page),
     }
 }
 
 /// The definition of this name: of the store, if there is one and it has it, of `--workflow-dir`, or shipped.
-fn find(name: &str, globals: &Globals, page: &mut Page) -> Result<Arc<Definition>, Failure> {
+pub(super) fn find(name: &str, globals: &Globals, page: &mut Page) -> Result<Arc<Definition>, Failure> {
     if !definition::is_path(name) && globals.data.is_dir() {
         let engine = folder::existing(globals, page)?;
         if let Some(found) = definition::newest(engine.definitions(), name) {

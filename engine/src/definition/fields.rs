@@ -6,23 +6,23 @@ use super::problem::Problems;
 use super::syntax::{Node, Place, Placed, Shape, Text};
 
 /// The most names in one list: beyond it nobody could review a definition.
-pub(super) const NAMES_MAX: usize = 5_000;
+pub(crate) const NAMES_MAX: usize = 5_000;
 
 /// A map with the keys that it may have.
-pub(super) struct Fields<'n> {
+pub(crate) struct Fields<'n> {
     what: &'static str,
-    pub(super) place: Place,
+    pub(crate) place: Place,
     entries: &'n [(Text, Node)],
 }
 
 #[cfg(test)]
 thread_local! {
     /// Every map that was read on this thread: what it is called, and the keys it may have, sorted.
-    pub(super) static ASKED: std::cell::RefCell<std::collections::BTreeSet<(String, Vec<String>)>> =
+    pub(crate) static ASKED: std::cell::RefCell<std::collections::BTreeSet<(String, Vec<String>)>> =
         const { std::cell::RefCell::new(std::collections::BTreeSet::new()) };
 }
 
-pub(super) fn fields<'n>(
+pub(crate) fn fields<'n>(
     node: &'n Node,
     what: &'static str,
     known: &[&str],
@@ -64,11 +64,11 @@ pub(super) fn fields<'n>(
 }
 
 impl<'n> Fields<'n> {
-    pub(super) fn get(&self, key: &str) -> Option<&'n Node> {
+    pub(crate) fn get(&self, key: &str) -> Option<&'n Node> {
         self.entries.iter().find(|(name, _)| name.value == key).map(|(_, node)| node)
     }
 
-    pub(super) fn required(&self, key: &str, problems: &mut Problems<'_>) -> Option<&'n Node> {
+    pub(crate) fn required(&self, key: &str, problems: &mut Problems<'_>) -> Option<&'n Node> {
         let found = self.get(key);
         if found.is_none() {
             problems.add("missing-key", self.place, 1, format!("{} needs `{key}`", self.what), None);
@@ -76,24 +76,24 @@ impl<'n> Fields<'n> {
         found
     }
 
-    pub(super) fn text(&self, key: &str, problems: &mut Problems<'_>) -> Option<Text> {
+    pub(crate) fn text(&self, key: &str, problems: &mut Problems<'_>) -> Option<Text> {
         self.get(key).and_then(|node| text(node, key, problems))
     }
 
-    pub(super) fn required_text(&self, key: &str, problems: &mut Problems<'_>) -> Option<Text> {
+    pub(crate) fn required_text(&self, key: &str, problems: &mut Problems<'_>) -> Option<Text> {
         self.required(key, problems).and_then(|node| text(node, key, problems))
     }
 
-    pub(super) fn condition(&self, key: &str, problems: &mut Problems<'_>) -> Option<Text> {
+    pub(crate) fn condition(&self, key: &str, problems: &mut Problems<'_>) -> Option<Text> {
         self.get(key).and_then(|node| condition(node, key, problems))
     }
 
     /// One name or a list of names.
-    pub(super) fn names(&self, key: &str, problems: &mut Problems<'_>) -> Vec<Text> {
+    pub(crate) fn names(&self, key: &str, problems: &mut Problems<'_>) -> Vec<Text> {
         self.get(key).map(|node| names(node, key, problems)).unwrap_or_default()
     }
 
-    pub(super) fn flag(&self, key: &str, problems: &mut Problems<'_>) -> bool {
+    pub(crate) fn flag(&self, key: &str, problems: &mut Problems<'_>) -> bool {
         match self.get(key) {
             None => false,
             Some(Node { value: Shape::Boolean(value), .. }) => *value,
@@ -105,18 +105,18 @@ impl<'n> Fields<'n> {
         }
     }
 
-    pub(super) fn title(&self, name: &str, problems: &mut Problems<'_>) -> String {
+    pub(crate) fn title(&self, name: &str, problems: &mut Problems<'_>) -> String {
         self.text("title", problems).map_or_else(|| spoken(name), |title| title.value)
     }
 
     /// A map from names to whatever they name.
-    pub(super) fn named(&self, key: &str, problems: &mut Problems<'_>) -> &'n [(Text, Node)] {
+    pub(crate) fn named(&self, key: &str, problems: &mut Problems<'_>) -> &'n [(Text, Node)] {
         let Some(node) = self.get(key) else { return &[] };
         named(node, key, problems)
     }
 }
 
-pub(super) fn named<'n>(node: &'n Node, key: &str, problems: &mut Problems<'_>) -> &'n [(Text, Node)] {
+pub(crate) fn named<'n>(node: &'n Node, key: &str, problems: &mut Problems<'_>) -> &'n [(Text, Node)] {
     match &node.value {
         Shape::Map(entries) => {
             if entries.len() > NAMES_MAX {
@@ -135,7 +135,7 @@ pub(super) fn named<'n>(node: &'n Node, key: &str, problems: &mut Problems<'_>) 
     }
 }
 
-pub(super) fn kebab_case(name: &Text, problems: &mut Problems<'_>) {
+pub(crate) fn kebab_case(name: &Text, problems: &mut Problems<'_>) {
     let is_word =
         |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
     if !name.value.split('-').all(is_word) || name.value.starts_with(|c: char| c.is_ascii_digit()) {
@@ -145,13 +145,13 @@ pub(super) fn kebab_case(name: &Text, problems: &mut Problems<'_>) {
 }
 
 /// A name as a sentence begins: `sentence-passed` is "Sentence passed".
-pub(super) fn spoken(name: &str) -> String {
+pub(crate) fn spoken(name: &str) -> String {
     let words = name.replace('-', " ");
     let mut letters = words.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
-pub(super) fn text(node: &Node, key: &str, problems: &mut Problems<'_>) -> Option<Text> {
+pub(crate) fn text(node: &Node, key: &str, problems: &mut Problems<'_>) -> Option<Text> {
     if let Shape::Text(value) = &node.value {
         return Some(Placed { value: value.clone(), place: node.place });
     }
@@ -163,14 +163,14 @@ pub(super) fn text(node: &Node, key: &str, problems: &mut Problems<'_>) -> Optio
 }
 
 /// A condition: a text, or true or false as YAML reads them.
-pub(super) fn condition(node: &Node, key: &str, problems: &mut Problems<'_>) -> Option<Text> {
+pub(crate) fn condition(node: &Node, key: &str, problems: &mut Problems<'_>) -> Option<Text> {
     match &node.value {
         Shape::Boolean(value) => Some(Placed { value: value.to_string(), place: node.place }),
         _ => text(node, key, problems),
     }
 }
 
-pub(super) fn names(node: &Node, key: &str, problems: &mut Problems<'_>) -> Vec<Text> {
+pub(crate) fn names(node: &Node, key: &str, problems: &mut Problems<'_>) -> Vec<Text> {
     match &node.value {
         Shape::List(items) if items.len() <= NAMES_MAX => {
             items.iter().filter_map(|item| text(item, key, problems)).collect()
@@ -188,7 +188,7 @@ pub(super) fn names(node: &Node, key: &str, problems: &mut Problems<'_>) -> Vec<
     }
 }
 
-pub(super) fn list<'n>(node: &'n Node, key: &str, problems: &mut Problems<'_>) -> &'n [Node] {
+pub(crate) fn list<'n>(node: &'n Node, key: &str, problems: &mut Problems<'_>) -> &'n [Node] {
     match &node.value {
         Shape::List(items) => items,
         Shape::Null => &[],

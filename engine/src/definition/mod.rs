@@ -3,7 +3,7 @@
 //! People write [`source`]; [`compile`](compile::compile) turns it into a [`Definition`], in which every name is resolved to a
 //! small index. Everything here is pure: no clock, no disk, no log.
 
-mod automaton;
+pub(crate) mod automaton;
 pub mod behaviour;
 pub mod calendar;
 mod comparison;
@@ -21,7 +21,7 @@ pub mod engine_events;
 pub mod evaluate;
 mod events;
 pub mod explain;
-mod fields;
+pub(crate) mod fields;
 mod functions;
 pub mod grammar;
 mod guide;

@@ -1,0 +1,471 @@
+//! A definition drafted from a log: one strand whose states say what was done last.
+//!
+//! What directly followed what becomes the rows of the strand, so that the log itself replays without a deviation, unless
+//! rare steps are left out on request. People go on from there: a draft knows what happened, not what ought to.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::fmt::Write;
+
+use unicode_normalization::UnicodeNormalization;
+
+use super::mapping::MAP_LANGUAGE;
+use super::translate::LogProblem;
+use super::xes_reader::Trace;
+use super::xes_value::{Attribute, AttributeKind, attribute, boolean, integer, log_date};
+use crate::case::event::engine_types;
+use crate::definition::source::LANGUAGE;
+
+/// The most activities of one log.
+pub const ACTIVITIES_MAX: usize = 1_000;
+/// The most fields that one event type gets.
+pub const FIELDS_MAX: usize = 200;
+/// Values that a comment shows of a field, and the longest of them, characters.
+const VALUES_SHOWN_MAX: usize = 6;
+const VALUE_CHARS_MAX: usize = 30;
+const NAME_CHARS_MAX: usize = 60;
+/// The strand, the state before the first event, and the role that the draft has.
+const STRAND: &str = "course";
+const OPENED: &str = "opened";
+const ROLE: &str = "participant";
+
+/// Keys that have a place of their own in an event.
+const OWN_PLACES: [&str; 5] =
+    ["concept:name", "lifecycle:transition", "time:timestamp", "org:resource", "identity:id"];
+
+/// What to call the draft, and what to leave out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DraftOptions {
+    /// The workflow's name.
+    pub name: String,
+    /// The log's, for comments.
+    pub source: String,
+    /// A step that is a smaller share than this of what follows an activity is left out; 0 keeps all.
+    pub min_share: f64,
+}
+
+/// What was drafted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draft {
+    /// The definition, YAML.
+    pub definition: String,
+    /// The mapping of the log onto it, YAML.
+    pub mapping: String,
+    /// Traces and events read.
+    pub traces: usize,
+    /// See `traces`.
+    pub events: usize,
+    /// Event types drafted.
+    pub event_types: usize,
+    /// Kinds of steps left out, and how often they happened.
+    pub left_out: (usize, usize),
+}
+
+/// A log as it is being read.
+#[derive(Debug, Default)]
+pub struct Discovery {
+    places: HashMap<(String, Option<String>), usize>,
+    activities: Vec<Activity>,
+    /// What followed what, how often; `None` is the beginning on the left and the end on the right.
+    follows: BTreeMap<(Option<usize>, Option<usize>), usize>,
+    case_fields: Fields,
+    traces: usize,
+    events: usize,
+}
+
+#[derive(Debug)]
+struct Activity {
+    name: String,
+    lifecycle: Option<String>,
+    count: usize,
+    traces: usize,
+    fields: Fields,
+}
+
+#[derive(Debug, Default)]
+struct Fields {
+    by_key: BTreeMap<String, FieldSeen>,
+    is_cut: bool,
+}
+
+#[derive(Debug, Default)]
+struct FieldSeen {
+    kinds: BTreeSet<AttributeKind>,
+    count: usize,
+    values: BTreeSet<String>,
+    has_more_values: bool,
+    /// Whether each value is one.
+    no_integer: bool,
+    no_boolean: bool,
+    no_day: bool,
+}
+
+impl Fields {
+    fn see(&mut self, attributes: &[Attribute], own_places: &[&str]) {
+        for one in attributes.iter().filter(|one| !own_places.contains(&one.key.as_str())) {
+            if !self.by_key.contains_key(&one.key) && self.by_key.len() >= FIELDS_MAX {
+                self.is_cut = true;
+                continue;
+            }
+            self.by_key.entry(one.key.clone()).or_default().see(one);
+        }
+    }
+}
+
+impl FieldSeen {
+    fn see(&mut self, one: &Attribute) {
+        self.kinds.insert(one.kind);
+        self.count += 1;
+        self.no_integer |= one.kind != AttributeKind::Integer || integer(&one.value).is_err();
+        self.no_boolean |= one.kind != AttributeKind::Boolean || boolean(&one.value).is_err();
+        let is_day = |written: &str| {
+            log_date(written).is_ok_and(|date| date.time.is_none_or(|(clock, _)| clock.bytes().all(|byte| matches!(byte, b'0' | b':' | b'.'))))
+        };
+        self.no_day |= one.kind != AttributeKind::Date || !is_day(&one.value);
+        if self.values.len() < VALUES_SHOWN_MAX || self.values.contains(&one.value) {
+            let is_short = one.value.chars().count() <= VALUE_CHARS_MAX;
+            self.has_more_values |= !is_short;
+            if is_short {
+                self.values.insert(one.value.clone());
+            }
+        } else {
+            self.has_more_values = true;
+        }
+    }
+
+    /// The field's schema. Fractions stay texts, dates with a time of day too: nothing of them is lost.
+    fn schema(&self) -> &'static str {
+        if !self.no_integer {
+            "{ type: integer }"
+        } else if !self.no_boolean {
+            "{ type: boolean }"
+        } else if !self.no_day {
+            "{ type: string, format: edtf }"
+        } else {
+            "{ type: string }"
+        }
+    }
+
+    fn comment(&self, key: &str, of: usize) -> String {
+        let kinds: Vec<&str> = self.kinds.iter().map(|kind| kind.name()).collect();
+        let mut comment = format!("{}: {}, in {} of {of}", in_a_comment(key), kinds.join(" or "), self.count.min(of));
+        if !self.has_more_values && !self.values.is_empty() {
+            let values: Vec<String> = self.values.iter().map(|value| in_a_comment(value)).collect();
+            let _ = write!(comment, "; only {}", values.join(", "));
+        }
+        comment
+    }
+}
+
+impl Discovery {
+    /// Takes in a trace.
+    ///
+    /// # Errors
+    /// When an event has no name, or the log has more activities than a definition could be drafted of.
+    pub fn take(&mut self, trace: &Trace) -> Result<(), LogProblem> {
+        self.traces += 1;
+        self.case_fields.see(&trace.attributes, &OWN_PLACES);
+        let mut before = None;
+        let mut in_trace = HashSet::new();
+        for (index, event) in trace.events.iter().enumerate() {
+            let problem = |problem: String, help: &str| LogProblem {
+                line: event.line,
+                trace: trace.number,
+                event: Some(index + 1),
+                case: attribute(&trace.attributes, "concept:name").map(|name| name.value.clone()),
+                problem,
+                help: Some(help.to_owned()),
+            };
+            let Some(name) = attribute(&event.attributes, "concept:name") else {
+                return Err(problem("the event has no `concept:name`".to_owned(), "every event needs the attribute that says what was done"));
+            };
+            let lifecycle = attribute(&event.attributes, "lifecycle:transition").map(|one| one.value.clone());
+            let key = (name.value.clone(), lifecycle);
+            let known = self.places.get(&key).copied();
+            if known.is_none() && self.activities.len() >= ACTIVITIES_MAX {
+                let help = "a definition of so many event types helps nobody: draft it from a part of the log";
+                return Err(problem(format!("the log has more than {ACTIVITIES_MAX} activities"), help));
+            }
+            let at = known.unwrap_or_else(|| self.add(key));
+            let activity = &mut self.activities[at];
+            activity.count += 1;
+            activity.traces += usize::from(in_trace.insert(at));
+            activity.fields.see(&event.attributes, &OWN_PLACES);
+            *self.follows.entry((before, Some(at))).or_default() += 1;
+            before = Some(at);
+            self.events += 1;
+        }
+        *self.follows.entry((before, None)).or_default() += 1;
+        Ok(())
+    }
+
+    fn add(&mut self, key: (String, Option<String>)) -> usize {
+        let (name, lifecycle) = key.clone();
+        self.activities.push(Activity { name, lifecycle, count: 0, traces: 0, fields: Fields::default() });
+        self.places.insert(key, self.activities.len() - 1);
+        self.activities.len() - 1
+    }
+
+    /// The draft; `None` where the log has no event.
+    #[must_use]
+    pub fn draft(&self, options: &DraftOptions) -> Option<Draft> {
+        if self.activities.is_empty() {
+            return None;
+        }
+        let names = self.names();
+        let kept = self.kept(options.min_share);
+        let left: Vec<usize> = self.follows.iter().filter(|(step, _)| !kept.contains(*step)).map(|(_, count)| *count).collect();
+        let fields: Vec<Vec<(String, &str)>> =
+            self.activities.iter().map(|activity| field_names(&activity.fields)).collect();
+        let case_fields = field_names(&self.case_fields);
+        Some(Draft {
+            definition: self.definition(options, &names, &kept, &fields, &case_fields),
+            mapping: self.mapping(options, &names, &fields, &case_fields),
+            traces: self.traces,
+            events: self.events,
+            event_types: self.activities.len(),
+            left_out: (left.len(), left.iter().sum()),
+        })
+    }
+
+    fn has_several_transitions(&self, activity: &Activity) -> bool {
+        self.activities.iter().filter(|other| other.name == activity.name).count() > 1
+    }
+
+    /// A name for each activity, no two the same, none the engine's own.
+    fn names(&self) -> Vec<String> {
+        let mut taken: HashSet<String> = engine_types::ALL.iter().map(|name| (*name).to_owned()).collect();
+        let name = |activity: &Activity| {
+            let lifecycle = activity.lifecycle.as_deref().filter(|_| self.has_several_transitions(activity));
+            let whole = lifecycle.map_or_else(|| activity.name.clone(), |lifecycle| format!("{} {lifecycle}", activity.name));
+            whole
+        };
+        self.activities.iter().map(|activity| unique(&words_of(&name(activity), '-', "activity"), '-', &mut taken)).collect()
+    }
+
+    /// The steps that the strand gets: those of at least this share of what follows, the most frequent one of each
+    /// place, and of what was left out as much as is needed so that every place leads to an end.
+    fn kept(&self, min_share: f64) -> BTreeSet<(Option<usize>, Option<usize>)> {
+        let mut leaving = HashMap::<Option<usize>, (usize, usize)>::new();
+        for ((from, _), count) in &self.follows {
+            let (sum, most) = leaving.entry(*from).or_default();
+            *sum += count;
+            *most = (*most).max(*count);
+        }
+        #[expect(clippy::cast_precision_loss, reason = "counts of events of one file")]
+        let is_kept = |from: &Option<usize>, count: usize| {
+            let (sum, most) = leaving.get(from).copied().unwrap_or_default();
+            count == most || count as f64 >= min_share * sum as f64
+        };
+        let mut kept: BTreeSet<_> =
+            self.follows.iter().filter(|((from, _), count)| is_kept(from, **count)).map(|(step, _)| *step).collect();
+        loop {
+            let reached = reached_from(None, &kept, |(from, to)| to.map(|to| (*from, Some(to))));
+            let ending = ending(&kept);
+            let missing = self.follows.iter().filter(|((from, to), _)| {
+                reached.contains(from) && !ending.contains(from) && to.is_none_or(|to| ending.contains(&Some(to)))
+            });
+            match missing.max_by_key(|(step, count)| (**count, **step)) {
+                Some((step, _)) => kept.insert(*step),
+                None => {
+                    kept.retain(|(from, _)| reached.contains(from));
+                    return kept;
+                }
+            };
+        }
+    }
+
+    fn definition(
+        &self,
+        options: &DraftOptions,
+        names: &[String],
+        kept: &BTreeSet<(Option<usize>, Option<usize>)>,
+        fields: &[Vec<(String, &str)>],
+        case_fields: &[(String, &str)],
+    ) -> String {
+        let mut text = format!(
+            "# Drafted by `casebook workflow discover` from {}: {} traces, {} events.\n\
+             # It says what happened there, not what ought to: rules, roles, entities and deadlines are for people to add.\n",
+            in_a_comment(&options.source), self.traces, self.events
+        );
+        let _ = write!(
+            text,
+            "workflow: {}\nversion: 1\nlanguage: {LANGUAGE}\nroles:\n  {ROLE}: {{ title: Participant }}\nevents:\n  {}:\n    record: [{ROLE}]\n",
+            options.name,
+            engine_types::CASE_OPENED
+        );
+        write_fields(&mut text, &self.case_fields, case_fields, self.traces);
+        for ((activity, name), fields) in self.activities.iter().zip(names).zip(fields) {
+            let _ = write!(
+                text,
+                "  # {} events, in {} of {} traces\n  {name}:\n    title: {}\n    record: [{ROLE}]\n",
+                activity.count, activity.traces, self.traces, quoted(&self.title(activity))
+            );
+            write_fields(&mut text, &activity.fields, fields, activity.count);
+        }
+        self.write_strand(&mut text, names, kept);
+        text
+    }
+
+    fn title(&self, activity: &Activity) -> String {
+        match activity.lifecycle.as_deref().filter(|_| self.has_several_transitions(activity)) {
+            Some(lifecycle) => format!("{} ({lifecycle})", activity.name),
+            None => activity.name.clone(),
+        }
+    }
+
+    fn write_strand(&self, text: &mut String, names: &[String], kept: &BTreeSet<(Option<usize>, Option<usize>)>) {
+        let mut taken = HashSet::from([OPENED.to_owned()]);
+        let states: Vec<String> = names.iter().map(|name| unique(&format!("after-{name}"), '-', &mut taken)).collect();
+        let state = |place: Option<usize>| place.map_or(OPENED, |at| states[at].as_str());
+        let _ = write!(text, "strands:\n  {STRAND}:\n    states:\n");
+        let reached: BTreeSet<Option<usize>> = kept.iter().map(|(from, _)| *from).collect();
+        for place in &reached {
+            let ends = self.follows.get(&(*place, None)).copied().unwrap_or_default();
+            let is_final = kept.contains(&(*place, None));
+            let title = place.map(|at| format!("title: {}", quoted(&format!("After {}", self.title(&self.activities[at])))));
+            let shape: Vec<String> = title.into_iter().chain(is_final.then(|| "final: true".to_owned())).collect();
+            let comment = if is_final { format!("  # {ends} traces end here") } else { String::new() };
+            let shape = if shape.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", shape.join(", ")) };
+            let _ = writeln!(text, "      {}: {shape}{comment}", state(*place));
+        }
+        let _ = write!(text, "    initial: {OPENED}\n    transitions:\n");
+        let mut idle = Vec::new();
+        for (at, name) in names.iter().enumerate() {
+            let from: Vec<Option<usize>> = kept.iter().filter(|(_, to)| *to == Some(at)).map(|(from, _)| *from).collect();
+            if from.is_empty() {
+                idle.push(name.as_str());
+                continue;
+            }
+            let times: usize = from.iter().filter_map(|from| self.follows.get(&(*from, Some(at)))).sum();
+            let from: Vec<&str> = from.into_iter().map(state).collect();
+            let _ = writeln!(text, "      # {times} times\n      - {{ on: {name}, from: [{}], to: {} }}", from.join(", "), states[at]);
+        }
+        if !idle.is_empty() {
+            let _ = write!(text, "# Rarer than what was asked for: no state refuses them, and they move nothing.\nalways-accepted: [{}]\n", idle.join(", "));
+        }
+    }
+
+    fn mapping(&self, options: &DraftOptions, names: &[String], fields: &[Vec<(String, &str)>], case_fields: &[(String, &str)]) -> String {
+        let mut text = format!(
+            "# What the activities and attributes of {} mean in the workflow {}.\nmap: {MAP_LANGUAGE}\ncase:\n  reference: concept:name\n",
+            in_a_comment(&options.source), options.name
+        );
+        write_map(&mut text, "  ", case_fields);
+        let _ = write!(text, "recorded-by: {{ id: org:resource, otherwise: unknown, role: {ROLE} }}\nactivities:\n");
+        for ((activity, name), fields) in self.activities.iter().zip(names).zip(fields) {
+            let _ = writeln!(text, "  - activity: {}", quoted(&activity.name));
+            if let Some(lifecycle) = activity.lifecycle.as_ref().filter(|_| self.has_several_transitions(activity)) {
+                let _ = writeln!(text, "    lifecycle: {}", quoted(lifecycle));
+            }
+            let _ = writeln!(text, "    event: {name}");
+            write_map(&mut text, "    ", fields);
+        }
+        text.push_str("unmapped: refuse\n");
+        text
+    }
+}
+
+/// Every place that can be reached from one.
+fn reached_from(
+    start: Option<usize>,
+    kept: &BTreeSet<(Option<usize>, Option<usize>)>,
+    step: impl Fn(&(Option<usize>, Option<usize>)) -> Option<(Option<usize>, Option<usize>)>,
+) -> BTreeSet<Option<usize>> {
+    let mut reached = BTreeSet::from([start]);
+    loop {
+        let further: Vec<Option<usize>> = kept.iter().filter_map(&step).filter(|(from, to)| reached.contains(from) && !reached.contains(to)).map(|(_, to)| to).collect();
+        if further.is_empty() {
+            return reached;
+        }
+        reached.extend(further);
+    }
+}
+
+/// Every place from which an end can be reached.
+fn ending(kept: &BTreeSet<(Option<usize>, Option<usize>)>) -> BTreeSet<Option<usize>> {
+    let mut ending: BTreeSet<Option<usize>> = kept.iter().filter(|(_, to)| to.is_none()).map(|(from, _)| *from).collect();
+    loop {
+        let further: Vec<Option<usize>> = kept.iter().filter(|(from, to)| to.is_some() && ending.contains(to) && !ending.contains(from)).map(|(from, _)| *from).collect();
+        if further.is_empty() {
+            return ending;
+        }
+        ending.extend(further);
+    }
+}
+
+/// A name of words of ASCII letters and digits, beginning with a letter.
+fn words_of(text: &str, joint: char, otherwise: &str) -> String {
+    let mut words = String::new();
+    for letter in text.nfkd().filter(|letter| !unicode_normalization::char::is_combining_mark(*letter)) {
+        if letter.is_ascii_alphanumeric() {
+            words.push(letter.to_ascii_lowercase());
+        } else if !words.is_empty() && !words.ends_with(joint) {
+            words.push(joint);
+        }
+        if words.len() >= NAME_CHARS_MAX {
+            break;
+        }
+    }
+    let words = words.trim_end_matches(joint);
+    match words.chars().next() {
+        None => otherwise.to_owned(),
+        Some(first) if first.is_ascii_digit() => format!("{otherwise}{joint}{words}"),
+        Some(_) => words.to_owned(),
+    }
+}
+
+/// The name, or with the first number behind it that makes it one of its own.
+fn unique(name: &str, joint: char, taken: &mut HashSet<String>) -> String {
+    let mut own = name.to_owned();
+    let mut number = 2;
+    while !taken.insert(own.clone()) {
+        own = format!("{name}{joint}{number}");
+        number += 1;
+    }
+    own
+}
+
+/// A field for each attribute: its name, and the attribute's key.
+fn field_names(fields: &Fields) -> Vec<(String, &str)> {
+    let mut taken = HashSet::from(["originally_recorded_at".to_owned()]);
+    fields.by_key.keys().map(|key| (unique(&words_of(key, '_', "field"), '_', &mut taken), key.as_str())).collect()
+}
+
+fn write_fields(text: &mut String, fields: &Fields, names: &[(String, &str)], of: usize) {
+    if names.is_empty() {
+        return;
+    }
+    text.push_str("    data:\n      properties:\n");
+    for (name, key) in names {
+        if let Some(seen) = fields.by_key.get(*key) {
+            let _ = writeln!(text, "        {name}: {}  # {}", seen.schema(), seen.comment(key, of));
+        }
+    }
+    if fields.is_cut {
+        let _ = writeln!(text, "        # more than {FIELDS_MAX} attributes: the others are left out");
+    }
+}
+
+fn write_map(text: &mut String, indent: &str, names: &[(String, &str)]) {
+    if names.is_empty() {
+        return;
+    }
+    let _ = writeln!(text, "{indent}data:");
+    for (name, key) in names {
+        let _ = writeln!(text, "{indent}  {name}: {}", quoted(key));
+    }
+}
+
+/// A text as YAML and JSON both read it.
+fn quoted(text: &str) -> String {
+    let quoted = serde_json::Value::from(text).to_string();
+    // What JSON lets stand and YAML does not.
+    let is_plain = |letter: &char| !letter.is_control() && !matches!(letter, '\u{2028}' | '\u{2029}' | '\u{feff}');
+    quoted.chars().map(|letter| if is_plain(&letter) { letter.to_string() } else { format!("\\u{:04x}", u32::from(letter)) }).collect()
+}
+
+/// A text that ends no comment.
+fn in_a_comment(text: &str) -> String {
+    let short: String = text.chars().take(NAME_CHARS_MAX).collect();
+    short.chars().map(|letter| if letter.is_control() || matches!(letter, '\u{2028}' | '\u{2029}' | '\u{feff}') { ' ' } else { letter }).collect()
+}
