@@ -1,6 +1,8 @@
 //! One file per promise.
 
 #[cfg(test)]
+mod aligned;
+#[cfg(test)]
 mod as_is;
 #[cfg(test)]
 mod backup;
@@ -24,6 +26,8 @@ mod deadlines;
 mod desk;
 #[cfg(test)]
 mod documentation;
+#[cfg(test)]
+mod foreign_logs;
 #[cfg(test)]
 mod full_disk;
 #[cfg(test)]

@@ -17,12 +17,12 @@ const REFERENCE: &str = "2020/146999";
 const ADVICE: &str = "pm4py could not be installed with `python3 -m venv` and `pip` (Python 3.11 or later). Where there is no \
                       Python, set CASEBOOK_TESTS_OFFLINE=1: the test is skipped then";
 
-fn outside(name: &str) -> PathBuf {
+pub(crate) fn outside(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("outside").join(name)
 }
 
 /// Python with the packages, installed where they are not there yet.
-fn python() -> PathBuf {
+pub(crate) fn python() -> PathBuf {
     let pins = fs::read(outside("requirements.txt")).unwrap();
     let name = format!("pm4py-{:08x}", crc32c::crc32c(&pins));
     let place = tools().join(&name);

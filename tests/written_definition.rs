@@ -1,4 +1,5 @@
-//! `docs/write-a-definition.md` played from top to bottom: its files written, its commands run, its answers compared.
+//! `docs/write-a-definition.md` and `docs/foreign-logs.md` played from top to bottom: their files written, their commands run,
+//! their answers compared.
 //!
 //! After a wanted change of wording, `CASEBOOK_WRITE=1 cargo test -p casebook-tests written_definition` writes what the
 //! program says into the page; what differs from run to run is put back as `[..]` by hand.
@@ -6,8 +7,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-
-const PAGE: &str = "docs/write-a-definition.md";
 
 /// A piece of the page.
 #[derive(Debug)]
@@ -100,12 +99,28 @@ fn commands(block: &str) -> Vec<(&str, &str)> {
     pieces.map(|piece| piece.split_once('\n').unwrap_or((piece, ""))).collect()
 }
 
-#[expect(clippy::disallowed_methods, reason = "who runs a test says so in the environment")]
 #[test]
 fn the_definition_that_is_written_from_nothing_works_as_the_page_says() {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").join(PAGE);
+    check("docs/write-a-definition.md", &[]);
+}
+
+#[test]
+fn a_log_of_another_system_goes_the_way_that_the_page_shows() {
+    check("docs/foreign-logs.md", &["examples/foreign-log/lost-property.xes"]);
+}
+
+/// Plays a page in a folder that holds these files of the workspace.
+#[expect(clippy::disallowed_methods, reason = "who runs a test says so in the environment")]
+#[track_caller]
+fn check(page: &str, given: &[&str]) {
+    let workspace = PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").to_owned();
+    let path = workspace.join(page);
     let page = fs::read_to_string(&path).expect("the page");
     let folder = tempfile::tempdir().expect("a folder");
+    for file in given {
+        let file = workspace.join(file);
+        fs::copy(&file, folder.path().join(file.file_name().expect("a name"))).expect("it can be copied");
+    }
     let is_writing = std::env::var_os("CASEBOOK_WRITE").is_some();
     let (mut written, mut wrong, mut played) = (String::new(), Vec::new(), 0);
     for piece in pieces(&page) {
@@ -138,7 +153,7 @@ fn the_definition_that_is_written_from_nothing_works_as_the_page_says() {
             }
         }
     }
-    assert!(played > 10, "the commands were not found");
+    assert!(played > 7, "the commands were not found");
     if is_writing {
         fs::write(&path, written).expect("the page can be written");
     } else {

@@ -12,6 +12,7 @@ use casebook_engine::definition::definition_schema::definition_schema;
 use casebook_engine::definition::page::page;
 use casebook_engine::definition::source::SourceFile;
 use casebook_engine::definition::transition_table::transition_tables;
+use casebook_engine::foreign::mapping_schema::mapping_schema;
 use casebook_engine::workflows::{SHIPPED, shipped};
 
 /// Compares a file of the repository with what it should be, or writes it where the caller asks for that.
@@ -82,6 +83,12 @@ fn the_list_of_documents_links_every_page() {
 fn the_schema_of_the_language_is_up_to_date() {
     let schema = serde_json::to_string_pretty(&definition_schema()).expect("JSON");
     check("docs/definition.schema.json", &format!("{schema}\n"));
+}
+
+#[test]
+fn the_schema_of_mappings_is_up_to_date() {
+    let schema = serde_json::to_string_pretty(&mapping_schema()).expect("JSON");
+    check("docs/log-map.schema.json", &format!("{schema}\n"));
 }
 
 /// The picture that the README shows.

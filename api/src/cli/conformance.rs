@@ -5,11 +5,12 @@ use std::path::PathBuf;
 
 use casebook_engine::definition::Definition;
 use casebook_engine::exchange::jsonl;
-use casebook_engine::foreign::conformance::{
-    Conformance, ConformanceReport, DeviationKind, TooLong, VariantReport,
-};
+use casebook_engine::foreign::conformance::{Conformance, ConformanceReport, TooLong, VariantReport};
+use casebook_engine::foreign::deviation::DeviationKind;
 use casebook_engine::foreign::mapping::Mapping;
-use casebook_engine::foreign::translate::{LogProblem, TranslatedCase, TranslatedEvent, Translator, Unmapped};
+use casebook_engine::foreign::translate::{
+    LogProblem, TranslatedCase, TranslatedEvent, Translator, Unmapped,
+};
 use clap::Args;
 
 use super::Globals;
@@ -85,7 +86,10 @@ pub(super) fn judged(
     let name = log.name.clone();
     let mut conformance = Conformance::new(definition, mapping, to_an_end);
     let too_long = |error: TooLong| {
-        Failure::input(format!("{name}: {error}"), "compare the longest traces with a smaller definition, or cut them")
+        Failure::input(
+            format!("{name}: {error}"),
+            "compare the longest traces with a smaller definition, or cut them",
+        )
     };
     let mut unmapped = Unmapped::new();
     if log.is_json_lines()? {
@@ -123,7 +127,8 @@ fn event_file(log: &mut LogFile) -> Result<Vec<TranslatedCase>, Failure> {
     let wrong = |line: usize, problem: String, help: Option<String>| {
         Failure::Input(Trouble { help, ..Trouble::new(problem) }.at(format!("{name}:{line}")))
     };
-    let file = jsonl::read_file(BufReader::new(log.from_start()?)).map_err(|error| wrong(1, error.to_string(), None))?;
+    let file = jsonl::read_file(BufReader::new(log.from_start()?))
+        .map_err(|error| wrong(1, error.to_string(), None))?;
     if let Some(problem) = file.problems.first() {
         return Err(wrong(problem.line, problem.problem.clone(), problem.help.clone()));
     }
@@ -165,7 +170,10 @@ fn tell(
         tell_variant(variant, page)?;
     }
     if deviating.len() > VARIANTS_SHOWN_MAX {
-        page.line(&format!("and {} more variants with deviations: --json has them all", deviating.len() - VARIANTS_SHOWN_MAX))?;
+        page.line(&format!(
+            "and {} more variants with deviations: --json has them all",
+            deviating.len() - VARIANTS_SHOWN_MAX
+        ))?;
         page.gap()?;
     }
     let traces = count_of(report.traces, "trace", "traces");
@@ -182,10 +190,16 @@ fn tell(
     page.line(&format!("  cannot be known: {}", report.cannot_be_known))?;
     if report.backwards > 0 {
         let traces = count_of(report.backwards, "trace has", "traces have");
-        page.paragraph(2, &warn(&format!("{traces} events whose dates run backwards; the order of the file counts.")))?;
+        page.paragraph(
+            2,
+            &warn(&format!("{traces} events whose dates run backwards; the order of the file counts.")),
+        )?;
     }
     if !unmapped.is_empty() {
-        let left: Vec<String> = unmapped.iter().map(|(activity, events)| format!("{} ({events})", activity_words(activity))).collect();
+        let left: Vec<String> = unmapped
+            .iter()
+            .map(|(activity, events)| format!("{} ({events})", activity_words(activity)))
+            .collect();
         let what = if mapping.leaves_out_unmapped { "left out" } else { "not in the definition" };
         page.paragraph(2, &format!("activities {what}: {}", left.join(", ")))?;
     }
@@ -219,7 +233,10 @@ fn tell_variant(variant: &VariantReport, page: &mut Page) -> Result<(), Failure>
         page.item(2, &mark, &format!("{}{line}", deviation.words))?;
     }
     if variant.deviations.len() > DEVIATIONS_SHOWN_MAX {
-        page.line(&format!("  and {} more: --json has them all", variant.deviations.len() - DEVIATIONS_SHOWN_MAX))?;
+        page.line(&format!(
+            "  and {} more: --json has them all",
+            variant.deviations.len() - DEVIATIONS_SHOWN_MAX
+        ))?;
     }
     page.gap()
 }

@@ -276,7 +276,12 @@ fn tell_problems(
 }
 
 /// What to say of a case of which nothing was recorded, and the failure that gives the exit code.
-pub(super) fn failed(file: &str, lines: &CaseLines, error: ImportError, engine: &Engine) -> (FailedCase, Failure) {
+pub(super) fn failed(
+    file: &str,
+    lines: &CaseLines,
+    error: ImportError,
+    engine: &Engine,
+) -> (FailedCase, Failure) {
     let mut failed = FailedCase {
         case: lines.case.clone(),
         line: None,

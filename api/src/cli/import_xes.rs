@@ -128,8 +128,14 @@ pub(super) async fn run(args: ImportXesArgs, globals: &Globals, page: &mut Page)
         answer["left_out"] = unmapped_json(&unmapped);
         page.json(&answer)?;
     } else if !unmapped.is_empty() {
-        let left: Vec<String> = unmapped.iter().map(|(activity, events)| format!("{} ({events})", activity_words(activity))).collect();
-        page.paragraph(0, &dim(&format!("Left out, because the mapping does not name them: {}.", left.join(", "))))?;
+        let left: Vec<String> = unmapped
+            .iter()
+            .map(|(activity, events)| format!("{} ({events})", activity_words(activity)))
+            .collect();
+        page.paragraph(
+            0,
+            &dim(&format!("Left out, because the mapping does not name them: {}.", left.join(", "))),
+        )?;
     }
     first_failure.map_or(Ok(()), |failure| Err(Failure::Told(Box::new(failure))))
 }
@@ -138,8 +144,12 @@ pub(super) async fn run(args: ImportXesArgs, globals: &Globals, page: &mut Page)
 fn check_filled(mapping: &Mapping, definition: &Definition, args: &ImportXesArgs) -> Result<(), Failure> {
     let missing = required_and_not_filled(mapping, definition);
     let Some((event_type, field)) = missing.first() else { return Ok(()) };
-    let listed: Vec<String> = missing.iter().map(|(event_type, field)| format!("{event_type}: {field}")).collect();
-    let trouble = Trouble::new(format!("the mapping fills no field that the definition requires: {}", listed.join(", ")));
+    let listed: Vec<String> =
+        missing.iter().map(|(event_type, field)| format!("{event_type}: {field}")).collect();
+    let trouble = Trouble::new(format!(
+        "the mapping fills no field that the definition requires: {}",
+        listed.join(", ")
+    ));
     let help = format!(
         "name an attribute under `data`, or a constant: `{field}: {{ value: … }}` for {event_type}; where the log can't say, \
          make the field optional in the definition"
@@ -243,7 +253,8 @@ impl Import<'_> {
     fn lines(&self, case: &TranslatedCase) -> Result<CaseLines, Failure> {
         let mut text = Vec::new();
         for event in case.events.iter().filter_map(|event| event.proposed.as_ref()) {
-            let mut line = serde_json::to_value(event).map_err(|error| Failure::unexpected(error.to_string()))?;
+            let mut line =
+                serde_json::to_value(event).map_err(|error| Failure::unexpected(error.to_string()))?;
             line["case"] = case.reference.clone().into();
             if event.event_type == engine_types::CASE_OPENED {
                 line["workflow"] = self.definition.pin().into();
@@ -251,7 +262,8 @@ impl Import<'_> {
             text.extend_from_slice(line.to_string().as_bytes());
             text.push(b'\n');
         }
-        let mut file = jsonl::read_file(text.as_slice()).map_err(|error| Failure::unexpected(error.to_string()))?;
+        let mut file =
+            jsonl::read_file(text.as_slice()).map_err(|error| Failure::unexpected(error.to_string()))?;
         if let Some(problem) = file.problems.first() {
             let (line, place) = place_of(case, problem.line);
             let trouble = Trouble { help: problem.help.clone(), ..Trouble::new(problem.problem.clone()) };
@@ -264,7 +276,13 @@ impl Import<'_> {
         }
     }
 
-    fn failed(&self, case: &TranslatedCase, lines: &CaseLines, error: ImportError, engine: &Engine) -> (FailedTrace, Failure) {
+    fn failed(
+        &self,
+        case: &TranslatedCase,
+        lines: &CaseLines,
+        error: ImportError,
+        engine: &Engine,
+    ) -> (FailedTrace, Failure) {
         let (mut told, failure) = failed(self.name, lines, error, engine);
         let place = told.line.map(|line| place_of(case, line));
         told.line = place.map(|(line, _)| line);
@@ -272,7 +290,11 @@ impl Import<'_> {
         let failure = match failure {
             Failure::Input(trouble) => {
                 let line = place.map_or(case.line, |(line, _)| line);
-                Failure::Input(trouble.at(format!("{}:{line}{}", self.name, in_words(Some(case.trace), event))))
+                Failure::Input(trouble.at(format!(
+                    "{}:{line}{}",
+                    self.name,
+                    in_words(Some(case.trace), event)
+                )))
             }
             other => other,
         };
@@ -286,13 +308,18 @@ impl Import<'_> {
         page.flush()?;
         let mut stderr = page.stderr();
         let line = failed.failed.line.map(|line| format!(":{line}")).unwrap_or_default();
-        let place = format!("  {} {}{line}{}", dim("at"), self.name, in_words(Some(failed.trace), failed.event));
+        let place =
+            format!("  {} {}{line}{}", dim("at"), self.name, in_words(Some(failed.trace), failed.event));
         if let Failure::Refused(refused) = failure {
             stderr.line(place.trim_start())?;
             refusal::tell(refused, &mut stderr)?;
             stderr.gap()?;
         } else {
-            stderr.item(0, &bad("error:"), &format!("case {}: {}", failed.failed.case, failed.failed.message))?;
+            stderr.item(
+                0,
+                &bad("error:"),
+                &format!("case {}: {}", failed.failed.case, failed.failed.message),
+            )?;
             stderr.line(&place)?;
             if let Some(help) = &failed.failed.help {
                 stderr.item(2, "help:", help)?;
@@ -364,7 +391,8 @@ fn not_opened_first(case: &TranslatedCase) -> Option<LogProblem> {
         case: Some(case.reference.clone()),
         problem: "the event that opens the case does not stand first in its trace".to_owned(),
         help: Some(
-            "map the activity to another event type, or ignore it: a trace without an opening gets one".to_owned(),
+            "map the activity to another event type, or ignore it: a trace without an opening gets one"
+                .to_owned(),
         ),
     })
 }

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use casebook_engine::definition::Definition;
 use casebook_engine::definition::source::SourceFile;
-use casebook_engine::foreign::mapping::{Mapping, read_mapping};
+use casebook_engine::foreign::mapping::Mapping;
+use casebook_engine::foreign::mapping_file::read_mapping;
 use casebook_engine::foreign::translate::{LogProblem, Unmapped};
 use casebook_engine::foreign::xes_reader::{Trace, XesError, XesReader, in_words};
 
@@ -50,13 +51,17 @@ impl LogFile {
     pub(super) fn is_json_lines(&mut self) -> Result<bool, Failure> {
         let mut first = [0; 512];
         let name = self.name.clone();
-        let read = self.from_start()?.read(&mut first).map_err(|error| unreadable(Path::new(&name), &error))?;
+        let read =
+            self.from_start()?.read(&mut first).map_err(|error| unreadable(Path::new(&name), &error))?;
         let text = first[..read].strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&first[..read]);
         Ok(text.trim_ascii_start().first() == Some(&b'{'))
     }
 
     /// Hands over each trace.
-    pub(super) fn each_trace(&mut self, take: &mut dyn FnMut(Trace) -> Result<(), Failure>) -> Result<(), Failure> {
+    pub(super) fn each_trace(
+        &mut self,
+        take: &mut dyn FnMut(Trace) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
         let name = self.name.clone();
         let file = self.from_start()?;
         let mut reader = reader(file, &name)?;

@@ -14,7 +14,9 @@ use super::answer::{Failure, Trouble};
 use super::page::{Page, bad, dim, good, strong};
 use super::reading::count_of;
 use super::workflow_test::TestArgs;
-use super::{definition, folder, workflow_diff, workflow_discover, workflow_page, workflow_test, workflow_trial};
+use super::{
+    definition, folder, workflow_diff, workflow_discover, workflow_page, workflow_test, workflow_trial,
+};
 
 /// `casebook workflow`
 #[derive(Debug, Subcommand)]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use casebook_engine::definition::source::SourceFile;
 use casebook_engine::foreign::conformance::ConformanceReport;
 use casebook_engine::foreign::discover::{Discovery, Draft, DraftOptions};
-use casebook_engine::foreign::mapping::read_mapping;
+use casebook_engine::foreign::mapping_file::read_mapping;
 use casebook_engine::foreign::xes_reader::in_words;
 use clap::Args;
 
@@ -60,10 +60,15 @@ pub(super) fn run(args: &DiscoverArgs, page: &mut Page) -> Result<(), Failure> {
     log.each_trace(&mut |trace| {
         discovery.take(&trace).map_err(|problem| {
             let trouble = Trouble { help: problem.help, ..Trouble::new(problem.problem) };
-            Failure::Input(trouble.at(format!("{file}:{}{}", problem.line, in_words(Some(problem.trace), problem.event))))
+            Failure::Input(trouble.at(format!(
+                "{file}:{}{}",
+                problem.line,
+                in_words(Some(problem.trace), problem.event)
+            )))
         })
     })?;
-    let source = args.file.file_name().map_or_else(|| file.clone(), |name| name.to_string_lossy().into_owned());
+    let source =
+        args.file.file_name().map_or_else(|| file.clone(), |name| name.to_string_lossy().into_owned());
     let options = DraftOptions { name, source, min_share: args.min_share };
     let Some(draft) = discovery.draft(&options) else {
         return Err(Failure::input(format!("{file} holds no event"), "nothing can be drafted of it"));
@@ -89,7 +94,12 @@ fn replayed(draft: &Draft, log: &mut LogFile, page: &mut Page) -> Result<Conform
     judged(log, &definition, &mapping, true, page).map(|(report, _)| report)
 }
 
-fn tell(draft: &Draft, fits: &ConformanceReport, args: &DiscoverArgs, page: &mut Page) -> Result<(), Failure> {
+fn tell(
+    draft: &Draft,
+    fits: &ConformanceReport,
+    args: &DiscoverArgs,
+    page: &mut Page,
+) -> Result<(), Failure> {
     if page.is_json() {
         return page.json(&serde_json::json!({
             "definition": draft.definition,
@@ -131,7 +141,8 @@ fn tell(draft: &Draft, fits: &ConformanceReport, args: &DiscoverArgs, page: &mut
 fn name_of(path: &Path) -> String {
     let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
     let stem = name.trim_end_matches(".gz").trim_end_matches(".xes").to_owned();
-    let words: Vec<&str> = stem.split(|letter: char| !letter.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    let words: Vec<&str> =
+        stem.split(|letter: char| !letter.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
     let joined = words.join("-");
     match joined.chars().next() {
         Some(first) if first.is_ascii_alphabetic() => joined,

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! A branch that depends on a field which the log does not carry may be taken either way. Among the cheapest explanations
-//! the one with the fewest such steps is chosen.
+//! one with the fewest such steps is chosen, and of those one that leaves most of what happened standing.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -21,7 +21,7 @@ use crate::definition::automaton::{Standing, Variant, advance, variants};
 use crate::definition::{Definition, EventTypeId, Introduction, StateId, StrandId};
 
 /// The most pairs of place and state that one alignment may look at.
-pub const PAIRS_MAX: usize = 8_000_000;
+pub const PAIRS_MAX: usize = 2_000_000;
 
 /// What is known of a field on which a branch depends.
 #[derive(Debug, Clone, PartialEq)]
@@ -124,7 +124,16 @@ impl<'d> StrandNet<'d> {
             event.map(|event| (!event.may_be_gap, event.is_unsought))
         });
         let places = definition.strands[strand.index()].states.len() + 2;
-        let mut net = Self { definition, strand, alphabet, is_complete, steps: Vec::new(), symbols: Vec::new(), known: HashMap::new(), can_end: true };
+        let mut net = Self {
+            definition,
+            strand,
+            alphabet,
+            is_complete,
+            steps: Vec::new(),
+            symbols: Vec::new(),
+            known: HashMap::new(),
+            can_end: true,
+        };
         net.steps = (0..places).map(|from| net.steps_from(from)).collect();
         net.can_end = net.reaches_an_end();
         net
@@ -172,12 +181,21 @@ impl<'d> StrandNet<'d> {
     pub fn fields(&self, event: EventTypeId) -> Vec<String> {
         let name = &self.definition.event_type(event).name;
         let first = self.alphabet.iter().find(|variant| variant.event == *name);
-        first.map(|variant| variant.values.iter().map(|(field, _)| field.clone()).collect()).unwrap_or_default()
+        first
+            .map(|variant| variant.values.iter().map(|(field, _)| field.clone()).collect())
+            .unwrap_or_default()
     }
 
     /// The symbol of an event of this type. `value` is asked for each field of [`Self::fields`].
     pub fn symbol(&mut self, event: EventTypeId, mut value: impl FnMut(&str) -> Known) -> u32 {
-        let values: Vec<(String, Known)> = self.fields(event).into_iter().map(|field| { let known = value(&field); (field, known) }).collect();
+        let values: Vec<(String, Known)> = self
+            .fields(event)
+            .into_iter()
+            .map(|field| {
+                let known = value(&field);
+                (field, known)
+            })
+            .collect();
         let key = format!("{} {values:?}", event.0);
         if let Some(symbol) = self.known.get(&key) {
             return *symbol;
@@ -213,7 +231,8 @@ impl<'d> StrandNet<'d> {
     }
 
     fn reached(&self, from: usize, candidates: &[Variant]) -> (Vec<usize>, bool) {
-        let answers: Vec<Option<usize>> = candidates.iter().map(|variant| self.advance(from, variant)).collect();
+        let answers: Vec<Option<usize>> =
+            candidates.iter().map(|variant| self.advance(from, variant)).collect();
         let mut reached: Vec<usize> = answers.iter().copied().flatten().collect();
         reached.sort_unstable();
         reached.dedup();
@@ -254,7 +273,7 @@ impl<'d> StrandNet<'d> {
                 for to in reached {
                     reach(at + 1, *to, if *is_sure { 0 } else { UNKNOWN }, Step::Both(*is_sure));
                 }
-                reach(at + 1, place, DEVIATION, Step::Log);
+                reach(at + 1, place, DEVIATION + IN_LOG_ALONE, Step::Log);
             }
             for (variant, to) in &self.steps[place] {
                 reach(at, *to, DEVIATION, Step::Missing(u32::try_from(*variant).unwrap_or(u32::MAX)));
@@ -269,7 +288,9 @@ impl<'d> StrandNet<'d> {
             _ if !to_an_end || !self.can_end => true,
             Standing::Absent => false,
             Standing::Waiting => true,
-            Standing::In(state) => states[state.index()].is_final || !states.iter().any(|state| state.is_final),
+            Standing::In(state) => {
+                states[state.index()].is_final || !states.iter().any(|state| state.is_final)
+            }
         }
     }
 
@@ -297,7 +318,7 @@ impl<'d> StrandNet<'d> {
         moves.reverse();
         Alignment {
             cost: u32::try_from(cost / DEVIATION).unwrap_or(u32::MAX),
-            unknown: u32::try_from(cost % DEVIATION).unwrap_or(u32::MAX),
+            unknown: u32::try_from(cost % DEVIATION / UNKNOWN).unwrap_or(u32::MAX),
             moves,
         }
     }
@@ -311,16 +332,19 @@ impl<'d> StrandNet<'d> {
             Place::In(state) => state.index() + 2,
         };
         let allowed = self.alphabet.iter().filter(|variant| self.advance(from, variant).is_some());
-        let mut events: Vec<EventTypeId> = allowed.filter_map(|variant| self.definition.event(&variant.event)).collect();
+        let mut events: Vec<EventTypeId> =
+            allowed.filter_map(|variant| self.definition.event(&variant.event)).collect();
         events.sort_unstable();
         events.dedup();
         events
     }
 }
 
-/// One deviation weighs more than any number of steps that are not known.
-const DEVIATION: u64 = 1 << 32;
-const UNKNOWN: u64 = 1;
+/// One deviation weighs more than any number of steps that are not known, and one of those more than any number of
+/// explanations that strike out what happened: below [`PAIRS_MAX`] no count reaches the next weight.
+const DEVIATION: u64 = 1 << 40;
+const UNKNOWN: u64 = 1 << 20;
+const IN_LOG_ALONE: u64 = 1;
 
 #[derive(Debug, Clone, Copy)]
 enum Step {
@@ -351,5 +375,62 @@ fn place(index: usize) -> Place {
         Standing::Absent => Place::Absent,
         Standing::Waiting => Place::Waiting,
         Standing::In(state) => Place::In(state),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::definition::compile::compile;
+    use crate::definition::source::SourceFile;
+
+    const DEFINITION: &str = "
+      { workflow: w, version: 1, language: casebook/1, roles: { r: }, events: { a: , b: { data: { properties: { f: { enum: [x, y] } }, required: [f] } }, c: , d: },
+        strands: { s: { states: { one: , two: , three: , over: { final: true } }, initial: one, transitions: [
+          { on: a, from: one, to: two },
+          { on: b, from: two, choose: [ { where: { f: x }, to: three }, { to: one } ] },
+          { on: c, from: [one, three], to: over } ] } } }";
+
+    /// Events as `a`, `b=x` (with the field), `b?` (the log does not carry it).
+    #[track_caller]
+    fn check(events: &[&str], to_an_end: bool, cost: u32, unknown: u32) {
+        let files = [SourceFile { name: "w.yaml".to_owned(), text: DEFINITION.to_owned() }];
+        let definition = compile(&files).expect("it compiles");
+        let mut net = StrandNet::new(&definition, StrandId(0));
+        let symbols: Vec<u32> = std::iter::once(&"case-opened")
+            .chain(events)
+            .map(|event| {
+                let name = event.trim_end_matches('?').split('=').next().unwrap();
+                let id = definition.event(name).unwrap();
+                let value = event.split_once('=').map(|(_, value)| Value::from(value));
+                let is_unknown = event.ends_with('?');
+                net.symbol(id, |_| if is_unknown { Known::Unknown } else { Known::Value(value.clone()) })
+            })
+            .collect();
+        let alignment = net.align(&symbols, to_an_end).expect("it is short");
+        assert_eq!((alignment.cost, alignment.unknown), (cost, unknown), "{events:?}: {alignment:#?}");
+        let deviating = alignment.moves.iter().filter(|step| !matches!(step, Move::Both { .. }));
+        assert_eq!(deviating.count(), cost as usize, "{events:?}");
+    }
+
+    #[test]
+    fn the_cheapest_explanation_is_found() {
+        check(&["a", "b=x", "c"], true, 0, 0);
+        check(&["a", "b=y", "c"], true, 0, 0);
+        check(&[], false, 0, 0);
+        check(&[], true, 1, 0);
+        check(&["a", "a"], false, 1, 0);
+        check(&["b=x"], false, 1, 0);
+        check(&["a", "c"], false, 1, 0);
+        check(&["a", "b=x", "b=y", "c"], true, 1, 0);
+        check(&["c", "a", "b=x", "c"], true, 1, 0);
+        check(&["a", "b=z"], false, 1, 0);
+    }
+
+    #[test]
+    fn what_the_log_does_not_carry_costs_less_than_any_deviation() {
+        check(&["a", "b?", "c"], true, 0, 1);
+        check(&["a", "b?", "a", "b?"], false, 0, 2);
+        check(&["b?"], false, 1, 0);
     }
 }

@@ -3,15 +3,17 @@
 //! Each strand sees those events of a trace that concern it, and is [aligned](super::alignment) with them by itself; the
 //! costs are summed. Traces that say the same are judged once. Strands only: rules are asked where events are recorded.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use serde::Serialize;
 use serde_json::Value;
 
-use super::alignment::{Alignment, Known, Move, Place, StrandNet};
+use super::alignment::{Alignment, Known, StrandNet};
+use super::deviation::{Deviation, DeviationKind, Telling, unknown_activity, unknown_entity};
 use super::mapping::Mapping;
-use super::translate::{TranslatedCase, TranslatedEvent};
+use super::translate::TranslatedCase;
 use crate::case::event::{Payload, ProposedEvent, Scope, Version, engine_types};
 use crate::case::status::Status;
 use crate::definition::condition::EntityId;
@@ -19,8 +21,6 @@ use crate::definition::{Definition, EventTypeId, Introduction, KindId, Ownership
 
 /// The traces of each variant that are named.
 const NAMED_MAX: usize = 5;
-/// Event types that are listed as what may happen instead.
-const LISTED_MAX: usize = 5;
 
 /// What was found.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -89,44 +89,6 @@ pub struct StrandReport {
     pub worst: u32,
     /// The event types that it saw.
     pub events: Vec<String>,
-}
-
-/// What a step is called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum DeviationKind {
-    /// It happened, and may not have.
-    NotAllowed,
-    /// It is missing.
-    Missing,
-    /// The definition knows no such event.
-    UnknownActivity,
-    /// The log does not carry what decides it: no deviation.
-    CannotBeKnown,
-}
-
-/// One finding.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Deviation {
-    /// What it is.
-    pub kind: DeviationKind,
-    /// The event of the trace, from 1: the one that deviates, or before which something is missing. `None`: the end, or
-    /// the opening that the trace itself does not have.
-    pub event: Option<usize>,
-    /// Its line.
-    pub line: Option<usize>,
-    /// The event type, or the activity that is none.
-    pub event_type: String,
-    /// The strand.
-    pub strand: Option<String>,
-    /// The entity.
-    pub entity: Option<String>,
-    /// The strand's state.
-    pub state: Option<String>,
-    /// Who allowed it.
-    pub authority: Option<String>,
-    /// All of it, in words.
-    pub words: String,
 }
 
 /// One trace.
@@ -267,7 +229,8 @@ impl<'d> Conformance<'d> {
             return Known::Value(Some(value.clone()));
         }
         let path: Vec<String> = field.split('.').map(str::to_owned).collect();
-        let schema = self.definition.event(&event.event_type).map(|id| &self.definition.event_type(id).schema);
+        let schema =
+            self.definition.event(&event.event_type).map(|id| &self.definition.event_type(id).schema);
         let is_required = schema.and_then(|schema| schema.field(&path)).is_some_and(|field| field.required);
         let fills = self.mapping.fills(&event.event_type, path.first().map_or(field, String::as_str));
         if is_required || !fills { Known::Unknown } else { Known::Value(None) }
@@ -275,7 +238,16 @@ impl<'d> Conformance<'d> {
 
     fn judged(&mut self, case: &TranslatedCase) -> Result<VariantReport, TooLong> {
         let mut report = VariantReport {
-            events: case.events.iter().map(|event| event.proposed.as_ref().map_or_else(|| event.activity.clone(), |event| event.event_type.clone())).collect(),
+            events: case
+                .events
+                .iter()
+                .map(|event| {
+                    event
+                        .proposed
+                        .as_ref()
+                        .map_or_else(|| event.activity.clone(), |event| event.event_type.clone())
+                })
+                .collect(),
             ..VariantReport::default()
         };
         let (status, projections) = self.projections(case, &mut report);
@@ -295,7 +267,14 @@ impl<'d> Conformance<'d> {
                 worst,
                 events: places.iter().map(|place| report.events[*place].clone()).collect(),
             });
-            let telling = Telling { definition: self.definition, net: &self.nets[strand.index()], strand: *strand, entity, case, places };
+            let telling = Telling {
+                definition: self.definition,
+                net: &self.nets[strand.index()],
+                strand: *strand,
+                entity,
+                case,
+                places,
+            };
             ordered.extend(alignment.moves.iter().filter_map(|step| telling.deviation(step, &self.fields)));
         }
         ordered.sort_by_key(|(place, _)| *place);
@@ -312,14 +291,26 @@ impl<'d> Conformance<'d> {
         Ok(report)
     }
 
-    fn aligned(&mut self, strand: StrandId, places: &[usize], case: &TranslatedCase) -> Result<Rc<Alignment>, TooLong> {
+    fn aligned(
+        &mut self,
+        strand: StrandId,
+        places: &[usize],
+        case: &TranslatedCase,
+    ) -> Result<Rc<Alignment>, TooLong> {
         let mut symbols = Vec::with_capacity(places.len());
         for place in places {
             let Some(event) = &case.events[*place].proposed else { continue };
             let Some(id) = self.definition.event(&event.event_type) else { continue };
-            let known: Vec<(String, Known)> =
-                self.fields[id.index()].iter().map(|field| (field.clone(), self.known(event, field))).collect();
-            let value = |name: &str| known.iter().find(|(field, _)| field == name).map_or(Known::Unknown, |(_, known)| known.clone());
+            let known: Vec<(String, Known)> = self.fields[id.index()]
+                .iter()
+                .map(|field| (field.clone(), self.known(event, field)))
+                .collect();
+            let value = |name: &str| {
+                known
+                    .iter()
+                    .find(|(field, _)| field == name)
+                    .map_or(Known::Unknown, |(_, known)| known.clone())
+            };
             symbols.push(self.nets[strand.index()].symbol(id, value));
         }
         self.alignment(strand, symbols).ok_or_else(|| TooLong {
@@ -369,7 +360,9 @@ impl<'d> Conformance<'d> {
                 let per = definition.strands[strand.index()].per;
                 let reached = match ownership {
                     Ownership::Observes => status.reached(definition, &scope, per),
-                    Ownership::Owns => named.iter().copied().filter(|entity| status.entity(*entity).kind == per).collect(),
+                    Ownership::Owns => {
+                        named.iter().copied().filter(|entity| status.entity(*entity).kind == per).collect()
+                    }
                 };
                 for entity in reached {
                     projections.entry((entity, *strand)).or_default().push(place);
@@ -381,7 +374,9 @@ impl<'d> Conformance<'d> {
                     None => definition.event_type(id).name == engine_types::CASE_OPENED,
                     Some(kind) => definition.event_type(id).introduction_of(kind) != Introduction::Never,
                 };
-                for entity in named.iter().filter(|entity| begins && status.entity(**entity).kind == strand.per) {
+                for entity in
+                    named.iter().filter(|entity| begins && status.entity(**entity).kind == strand.per)
+                {
                     let places = projections.entry((*entity, strand_id)).or_default();
                     if places.last() != Some(&place) {
                         places.push(place);
@@ -403,10 +398,14 @@ impl<'d> Conformance<'d> {
             rank[*at] = place + 1;
             variants.push(VariantReport { variant: place + 1, ..self.found[*at].clone() });
         }
-        let sum = |of: fn(&VariantReport) -> usize| variants.iter().map(|one| one.count * of(one)).sum::<usize>();
-        let total = |of: fn(&VariantReport) -> u32| variants.iter().map(|one| one.count as u64 * u64::from(of(one))).sum::<u64>();
+        let sum =
+            |of: fn(&VariantReport) -> usize| variants.iter().map(|one| one.count * of(one)).sum::<usize>();
+        let total = |of: fn(&VariantReport) -> u32| {
+            variants.iter().map(|one| one.count as u64 * u64::from(of(one))).sum::<u64>()
+        };
         let seen = self.definition.events.iter().zip(&self.seen).filter(|(_, seen)| **seen);
-        let mut rules: Vec<String> = seen.flat_map(|(event, _)| event.rules.iter().map(|rule| rule.id.clone())).collect();
+        let mut rules: Vec<String> =
+            seen.flat_map(|(event, _)| event.rules.iter().map(|rule| rule.id.clone())).collect();
         rules.sort();
         ConformanceReport {
             fitness: fitness(total(|one| one.cost), total(|one| one.worst)),
@@ -420,14 +419,17 @@ impl<'d> Conformance<'d> {
             by_trace: self
                 .traces
                 .into_iter()
-                .map(|(case, line, at)| TraceReport { case, line, variant: rank[at], fitness: self.found[at].fitness })
+                .map(|(case, line, at)| TraceReport {
+                    case,
+                    line,
+                    variant: rank[at],
+                    fitness: self.found[at].fitness,
+                })
                 .collect(),
             variants,
         }
     }
 }
-
-use std::cmp::Reverse;
 
 #[expect(clippy::cast_precision_loss, reason = "a share of counts that are far below 2^52")]
 fn fitness(cost: u64, worst: u64) -> f64 {
@@ -435,7 +437,12 @@ fn fitness(cost: u64, worst: u64) -> f64 {
 }
 
 /// The scope with the kinds that the event must name and the log does not: the only one that there is, or an unknown one.
-fn whole_scope(definition: &Definition, status: &Status, event: EventTypeId, given: &Scope) -> (Scope, Vec<KindId>) {
+fn whole_scope(
+    definition: &Definition,
+    status: &Status,
+    event: EventTypeId,
+    given: &Scope,
+) -> (Scope, Vec<KindId>) {
     let mut scope = given.clone();
     let mut assumed = Vec::new();
     for kind in &definition.event_type(event).scope {
@@ -443,7 +450,11 @@ fn whole_scope(definition: &Definition, status: &Status, event: EventTypeId, giv
         if scope.contains_key(name) {
             continue;
         }
-        let all: Vec<String> = status.entities().filter(|(_, entity)| entity.kind == Some(*kind)).map(|(_, entity)| entity.id.to_string()).collect();
+        let all: Vec<String> = status
+            .entities()
+            .filter(|(_, entity)| entity.kind == Some(*kind))
+            .map(|(_, entity)| entity.id.to_string())
+            .collect();
         match all.as_slice() {
             [only] => scope.insert(name.clone(), only.clone()),
             several => {
@@ -463,159 +474,19 @@ fn introduce(definition: &Definition, status: &mut Status, event: EventTypeId, s
     let version = Version(place as u64 + 1);
     for (index, kind) in definition.kinds.iter().enumerate() {
         let id = KindId(u16::try_from(index).unwrap_or(u16::MAX));
-        let Some(named) = scope.get(&kind.name).filter(|named| status.find(id, named).is_none()) else { continue };
+        let Some(named) = scope.get(&kind.name).filter(|named| status.find(id, named).is_none()) else {
+            continue;
+        };
         let own = definition.event_type(event).introduction_of(id) != Introduction::Never;
         let by = if own { Some(event) } else { kind.introduced_by.first().copied() };
-        let mut alone: Scope = scope.iter().filter(|(name, _)| definition.kind(name).is_some_and(|other| definition.is_ancestor(other, id))).map(|(name, id)| (name.clone(), id.clone())).collect();
+        let mut alone: Scope = scope
+            .iter()
+            .filter(|(name, _)| definition.kind(name).is_some_and(|other| definition.is_ancestor(other, id)))
+            .map(|(name, id)| (name.clone(), id.clone()))
+            .collect();
         alone.insert(kind.name.clone(), named.clone());
         if let Some(by) = by {
             status.introduce(definition, by, &alone, (&nothing, None), version);
         }
-    }
-}
-
-fn unknown_activity(event: &TranslatedEvent) -> Deviation {
-    let number = event.number.unwrap_or_default();
-    Deviation {
-        kind: DeviationKind::UnknownActivity,
-        event: event.number,
-        line: Some(event.line),
-        event_type: event.activity.clone(),
-        strand: None,
-        entity: None,
-        state: None,
-        authority: None,
-        words: format!("event {number}, “{}”: it is no event of the definition, or the mapping does not name it", event.activity),
-    }
-}
-
-fn unknown_entity(definition: &Definition, event: &TranslatedEvent, id: EventTypeId, kind: KindId) -> Deviation {
-    let number = event.number.unwrap_or_default();
-    let (event_type, kind) = (definition.event_type(id), &definition.kinds[kind.index()]);
-    Deviation {
-        kind: DeviationKind::CannotBeKnown,
-        event: event.number,
-        line: Some(event.line),
-        event_type: event_type.name.clone(),
-        strand: None,
-        entity: None,
-        state: None,
-        authority: None,
-        words: format!("event {number}, “{}”: the log does not say which {} it is about; the first is taken", event_type.title, kind.name),
-    }
-}
-
-/// Puts steps of one strand's alignment into words.
-struct Telling<'t, 'd> {
-    definition: &'d Definition,
-    net: &'t StrandNet<'d>,
-    strand: StrandId,
-    entity: Option<String>,
-    case: &'t TranslatedCase,
-    places: &'t [usize],
-}
-
-impl Telling<'_, '_> {
-    /// With the place in the trace; `None`: nothing is to be said.
-    fn deviation(&self, step: &Move, fields: &[Vec<String>]) -> Option<(usize, Deviation)> {
-        match step {
-            Move::Both { is_known: true, .. } => None,
-            Move::Both { at, from, to, .. } => {
-                let (event, id) = self.event(*at)?;
-                let decisive = fields[id.index()].iter().map(|field| format!("`{field}`")).collect::<Vec<_>>().join(", ");
-                let words = format!(
-                    "{}: the log does not carry what decides where {} goes from {} ({decisive}); taken as {}",
-                    self.named(event, id), self.whose(), self.place(*from), self.place(*to)
-                );
-                Some((self.places[*at], self.found(DeviationKind::CannotBeKnown, Some(event), id, *from, words)))
-            }
-            Move::InLogAlone { at, from } => {
-                let (event, id) = self.event(*at)?;
-                let mut words = format!("{} may not follow where {} is {}", self.named(event, id), self.whose(), self.place(*from));
-                let accepted = self.net.accepts(*from);
-                if !accepted.is_empty() {
-                    words.push_str(&format!("; there may follow {}", self.listed(&accepted)));
-                }
-                self.told_authority(event, &mut words);
-                Some((self.places[*at], self.found(DeviationKind::NotAllowed, Some(event), id, *from, words)))
-            }
-            Move::Missing { before, event: id, with, from, to } => {
-                let next = self.event(*before);
-                let place = self.places.get(*before).copied().unwrap_or(usize::MAX);
-                let at = match next {
-                    Some((event, next)) => format!("before {}", self.named(event, next)),
-                    None => "at the end".to_owned(),
-                };
-                let with = if with.is_empty() { String::new() } else { format!(", {}", with.join(", ")) };
-                let event_type = self.definition.event_type(*id);
-                let mut words = format!(
-                    "{at}, “{}” ({}{with}) is missing: it brings {} from {} to {}",
-                    event_type.title, event_type.name, self.whose(), self.place(*from), self.place(*to)
-                );
-                if let Some((event, _)) = next {
-                    self.told_authority(event, &mut words);
-                }
-                Some((place, self.found(DeviationKind::Missing, next.map(|(event, _)| event), *id, *from, words)))
-            }
-        }
-    }
-
-    fn event(&self, at: usize) -> Option<(&TranslatedEvent, EventTypeId)> {
-        let event = &self.case.events[*self.places.get(at)?];
-        Some((event, self.definition.event(&event.proposed.as_ref()?.event_type)?))
-    }
-
-    fn found(&self, kind: DeviationKind, event: Option<&TranslatedEvent>, id: EventTypeId, from: Place, words: String) -> Deviation {
-        let strand = &self.definition.strands[self.strand.index()];
-        let given = event.and_then(|event| event.proposed.as_ref()?.override_given.as_ref());
-        Deviation {
-            kind,
-            event: event.and_then(|event| event.number),
-            line: event.map(|event| event.line),
-            event_type: self.definition.event_type(id).name.clone(),
-            strand: Some(strand.name.clone()),
-            entity: self.entity.clone(),
-            state: match from {
-                Place::In(state) => Some(strand.states[state.index()].name.clone()),
-                Place::Absent | Place::Waiting => None,
-            },
-            authority: given.filter(|_| kind != DeviationKind::CannotBeKnown).map(|given| given.authority.clone()),
-            words,
-        }
-    }
-
-    fn told_authority(&self, event: &TranslatedEvent, words: &mut String) {
-        if let Some(given) = event.proposed.as_ref().and_then(|event| event.override_given.as_ref()) {
-            words.push_str(&format!(" (allowed by {}: {})", given.authority, given.reason));
-        }
-    }
-
-    fn named(&self, event: &TranslatedEvent, id: EventTypeId) -> String {
-        let event_type = self.definition.event_type(id);
-        match event.number {
-            Some(number) => format!("event {number}, “{}” ({})", event_type.title, event_type.name),
-            None => format!("the opening of the case ({})", event_type.name),
-        }
-    }
-
-    fn whose(&self) -> String {
-        let title = &self.definition.strands[self.strand.index()].title;
-        self.entity.as_ref().map_or_else(|| format!("“{title}”"), |id| format!("“{title}” of {id}"))
-    }
-
-    fn place(&self, place: Place) -> String {
-        match place {
-            Place::Absent => "not there yet".to_owned(),
-            Place::Waiting => "not begun".to_owned(),
-            Place::In(state) => format!("“{}”", self.definition.strands[self.strand.index()].states[state.index()].title),
-        }
-    }
-
-    fn listed(&self, events: &[EventTypeId]) -> String {
-        let mut named: Vec<String> = events.iter().take(LISTED_MAX).map(|id| self.definition.event_type(*id).name.clone()).collect();
-        if events.len() > LISTED_MAX {
-            named.push(format!("and {} more", events.len() - LISTED_MAX));
-        }
-        named.join(", ")
     }
 }

@@ -6,23 +6,18 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Write;
 
-use unicode_normalization::UnicodeNormalization;
-
+use super::fields_seen::{
+    Fields, field_names, in_a_comment, quoted, unique, words_of, write_fields, write_map,
+};
 use super::mapping::MAP_LANGUAGE;
 use super::translate::LogProblem;
 use super::xes_reader::Trace;
-use super::xes_value::{Attribute, AttributeKind, attribute, boolean, integer, log_date};
+use super::xes_value::attribute;
 use crate::case::event::engine_types;
 use crate::definition::source::LANGUAGE;
 
 /// The most activities of one log.
 pub const ACTIVITIES_MAX: usize = 1_000;
-/// The most fields that one event type gets.
-pub const FIELDS_MAX: usize = 200;
-/// Values that a comment shows of a field, and the longest of them, characters.
-const VALUES_SHOWN_MAX: usize = 6;
-const VALUE_CHARS_MAX: usize = 30;
-const NAME_CHARS_MAX: usize = 60;
 /// The strand, the state before the first event, and the role that the draft has.
 const STRAND: &str = "course";
 const OPENED: &str = "opened";
@@ -81,81 +76,6 @@ struct Activity {
     fields: Fields,
 }
 
-#[derive(Debug, Default)]
-struct Fields {
-    by_key: BTreeMap<String, FieldSeen>,
-    is_cut: bool,
-}
-
-#[derive(Debug, Default)]
-struct FieldSeen {
-    kinds: BTreeSet<AttributeKind>,
-    count: usize,
-    values: BTreeSet<String>,
-    has_more_values: bool,
-    /// Whether each value is one.
-    no_integer: bool,
-    no_boolean: bool,
-    no_day: bool,
-}
-
-impl Fields {
-    fn see(&mut self, attributes: &[Attribute], own_places: &[&str]) {
-        for one in attributes.iter().filter(|one| !own_places.contains(&one.key.as_str())) {
-            if !self.by_key.contains_key(&one.key) && self.by_key.len() >= FIELDS_MAX {
-                self.is_cut = true;
-                continue;
-            }
-            self.by_key.entry(one.key.clone()).or_default().see(one);
-        }
-    }
-}
-
-impl FieldSeen {
-    fn see(&mut self, one: &Attribute) {
-        self.kinds.insert(one.kind);
-        self.count += 1;
-        self.no_integer |= one.kind != AttributeKind::Integer || integer(&one.value).is_err();
-        self.no_boolean |= one.kind != AttributeKind::Boolean || boolean(&one.value).is_err();
-        let is_day = |written: &str| {
-            log_date(written).is_ok_and(|date| date.time.is_none_or(|(clock, _)| clock.bytes().all(|byte| matches!(byte, b'0' | b':' | b'.'))))
-        };
-        self.no_day |= one.kind != AttributeKind::Date || !is_day(&one.value);
-        if self.values.len() < VALUES_SHOWN_MAX || self.values.contains(&one.value) {
-            let is_short = one.value.chars().count() <= VALUE_CHARS_MAX;
-            self.has_more_values |= !is_short;
-            if is_short {
-                self.values.insert(one.value.clone());
-            }
-        } else {
-            self.has_more_values = true;
-        }
-    }
-
-    /// The field's schema. Fractions stay texts, dates with a time of day too: nothing of them is lost.
-    fn schema(&self) -> &'static str {
-        if !self.no_integer {
-            "{ type: integer }"
-        } else if !self.no_boolean {
-            "{ type: boolean }"
-        } else if !self.no_day {
-            "{ type: string, format: edtf }"
-        } else {
-            "{ type: string }"
-        }
-    }
-
-    fn comment(&self, key: &str, of: usize) -> String {
-        let kinds: Vec<&str> = self.kinds.iter().map(|kind| kind.name()).collect();
-        let mut comment = format!("{}: {}, in {} of {of}", in_a_comment(key), kinds.join(" or "), self.count.min(of));
-        if !self.has_more_values && !self.values.is_empty() {
-            let values: Vec<String> = self.values.iter().map(|value| in_a_comment(value)).collect();
-            let _ = write!(comment, "; only {}", values.join(", "));
-        }
-        comment
-    }
-}
-
 impl Discovery {
     /// Takes in a trace.
     ///
@@ -176,13 +96,17 @@ impl Discovery {
                 help: Some(help.to_owned()),
             };
             let Some(name) = attribute(&event.attributes, "concept:name") else {
-                return Err(problem("the event has no `concept:name`".to_owned(), "every event needs the attribute that says what was done"));
+                return Err(problem(
+                    "the event has no `concept:name`".to_owned(),
+                    "every event needs the attribute that says what was done",
+                ));
             };
             let lifecycle = attribute(&event.attributes, "lifecycle:transition").map(|one| one.value.clone());
             let key = (name.value.clone(), lifecycle);
             let known = self.places.get(&key).copied();
             if known.is_none() && self.activities.len() >= ACTIVITIES_MAX {
-                let help = "a definition of so many event types helps nobody: draft it from a part of the log";
+                let help =
+                    "a definition of so many event types helps nobody: draft it from a part of the log";
                 return Err(problem(format!("the log has more than {ACTIVITIES_MAX} activities"), help));
             }
             let at = known.unwrap_or_else(|| self.add(key));
@@ -213,7 +137,8 @@ impl Discovery {
         }
         let names = self.names();
         let kept = self.kept(options.min_share);
-        let left: Vec<usize> = self.follows.iter().filter(|(step, _)| !kept.contains(*step)).map(|(_, count)| *count).collect();
+        let left: Vec<usize> =
+            self.follows.iter().filter(|(step, _)| !kept.contains(*step)).map(|(_, count)| *count).collect();
         let fields: Vec<Vec<(String, &str)>> =
             self.activities.iter().map(|activity| field_names(&activity.fields)).collect();
         let case_fields = field_names(&self.case_fields);
@@ -235,11 +160,13 @@ impl Discovery {
     fn names(&self) -> Vec<String> {
         let mut taken: HashSet<String> = engine_types::ALL.iter().map(|name| (*name).to_owned()).collect();
         let name = |activity: &Activity| {
-            let lifecycle = activity.lifecycle.as_deref().filter(|_| self.has_several_transitions(activity));
-            let whole = lifecycle.map_or_else(|| activity.name.clone(), |lifecycle| format!("{} {lifecycle}", activity.name));
-            whole
+            let words = words_of(&activity.name, '-', "activity");
+            match activity.lifecycle.as_deref().filter(|_| self.has_several_transitions(activity)) {
+                Some(lifecycle) => format!("{words}-{}", words_of(lifecycle, '-', "step")),
+                None => words,
+            }
         };
-        self.activities.iter().map(|activity| unique(&words_of(&name(activity), '-', "activity"), '-', &mut taken)).collect()
+        self.activities.iter().map(|activity| unique(&name(activity), '-', &mut taken)).collect()
     }
 
     /// The steps that the strand gets: those of at least this share of what follows, the most frequent one of each
@@ -256,13 +183,19 @@ impl Discovery {
             let (sum, most) = leaving.get(from).copied().unwrap_or_default();
             count == most || count as f64 >= min_share * sum as f64
         };
-        let mut kept: BTreeSet<_> =
-            self.follows.iter().filter(|((from, _), count)| is_kept(from, **count)).map(|(step, _)| *step).collect();
+        let mut kept: BTreeSet<_> = self
+            .follows
+            .iter()
+            .filter(|((from, _), count)| is_kept(from, **count))
+            .map(|(step, _)| *step)
+            .collect();
         loop {
             let reached = reached_from(None, &kept, |(from, to)| to.map(|to| (*from, Some(to))));
             let ending = ending(&kept);
             let missing = self.follows.iter().filter(|((from, to), _)| {
-                reached.contains(from) && !ending.contains(from) && to.is_none_or(|to| ending.contains(&Some(to)))
+                reached.contains(from)
+                    && !ending.contains(from)
+                    && to.is_none_or(|to| ending.contains(&Some(to)))
             });
             match missing.max_by_key(|(step, count)| (**count, **step)) {
                 Some((step, _)) => kept.insert(*step),
@@ -285,7 +218,9 @@ impl Discovery {
         let mut text = format!(
             "# Drafted by `casebook workflow discover` from {}: {} traces, {} events.\n\
              # It says what happened there, not what ought to: rules, roles, entities and deadlines are for people to add.\n",
-            in_a_comment(&options.source), self.traces, self.events
+            in_a_comment(&options.source),
+            self.traces,
+            self.events
         );
         let _ = write!(
             text,
@@ -297,8 +232,11 @@ impl Discovery {
         for ((activity, name), fields) in self.activities.iter().zip(names).zip(fields) {
             let _ = write!(
                 text,
-                "  # {} events, in {} of {} traces\n  {name}:\n    title: {}\n    record: [{ROLE}]\n",
-                activity.count, activity.traces, self.traces, quoted(&self.title(activity))
+                "  # {} ×, in {} of {} traces\n  {name}:\n    title: {}\n    record: [{ROLE}]\n",
+                activity.count,
+                activity.traces,
+                self.traces,
+                quoted(&self.title(activity))
             );
             write_fields(&mut text, &activity.fields, fields, activity.count);
         }
@@ -313,48 +251,81 @@ impl Discovery {
         }
     }
 
-    fn write_strand(&self, text: &mut String, names: &[String], kept: &BTreeSet<(Option<usize>, Option<usize>)>) {
+    fn write_strand(
+        &self,
+        text: &mut String,
+        names: &[String],
+        kept: &BTreeSet<(Option<usize>, Option<usize>)>,
+    ) {
         let mut taken = HashSet::from([OPENED.to_owned()]);
-        let states: Vec<String> = names.iter().map(|name| unique(&format!("after-{name}"), '-', &mut taken)).collect();
+        let states: Vec<String> =
+            names.iter().map(|name| unique(&format!("after-{name}"), '-', &mut taken)).collect();
         let state = |place: Option<usize>| place.map_or(OPENED, |at| states[at].as_str());
         let _ = write!(text, "strands:\n  {STRAND}:\n    states:\n");
         let reached: BTreeSet<Option<usize>> = kept.iter().map(|(from, _)| *from).collect();
         for place in &reached {
             let ends = self.follows.get(&(*place, None)).copied().unwrap_or_default();
             let is_final = kept.contains(&(*place, None));
-            let title = place.map(|at| format!("title: {}", quoted(&format!("After {}", self.title(&self.activities[at])))));
-            let shape: Vec<String> = title.into_iter().chain(is_final.then(|| "final: true".to_owned())).collect();
-            let comment = if is_final { format!("  # {ends} traces end here") } else { String::new() };
-            let shape = if shape.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", shape.join(", ")) };
+            let title = place.map(|at| {
+                format!("title: {}", quoted(&format!("After {}", self.title(&self.activities[at]))))
+            });
+            let shape: Vec<String> =
+                title.into_iter().chain(is_final.then(|| "final: true".to_owned())).collect();
+            let comment =
+                if is_final { format!("  # ends {ends} of {} traces", self.traces) } else { String::new() };
+            let shape =
+                if shape.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", shape.join(", ")) };
             let _ = writeln!(text, "      {}: {shape}{comment}", state(*place));
         }
         let _ = write!(text, "    initial: {OPENED}\n    transitions:\n");
         let mut idle = Vec::new();
         for (at, name) in names.iter().enumerate() {
-            let from: Vec<Option<usize>> = kept.iter().filter(|(_, to)| *to == Some(at)).map(|(from, _)| *from).collect();
+            let from: Vec<Option<usize>> =
+                kept.iter().filter(|(_, to)| *to == Some(at)).map(|(from, _)| *from).collect();
             if from.is_empty() {
                 idle.push(name.as_str());
                 continue;
             }
             let times: usize = from.iter().filter_map(|from| self.follows.get(&(*from, Some(at)))).sum();
             let from: Vec<&str> = from.into_iter().map(state).collect();
-            let _ = writeln!(text, "      # {times} times\n      - {{ on: {name}, from: [{}], to: {} }}", from.join(", "), states[at]);
+            let _ = writeln!(
+                text,
+                "      # {times} ×\n      - {{ on: {name}, from: [{}], to: {} }}",
+                from.join(", "),
+                states[at]
+            );
         }
         if !idle.is_empty() {
-            let _ = write!(text, "# Rarer than what was asked for: no state refuses them, and they move nothing.\nalways-accepted: [{}]\n", idle.join(", "));
+            let _ = write!(
+                text,
+                "# Rarer than what was asked for: no state refuses them, and they move nothing.\nalways-accepted: [{}]\n",
+                idle.join(", ")
+            );
         }
     }
 
-    fn mapping(&self, options: &DraftOptions, names: &[String], fields: &[Vec<(String, &str)>], case_fields: &[(String, &str)]) -> String {
+    fn mapping(
+        &self,
+        options: &DraftOptions,
+        names: &[String],
+        fields: &[Vec<(String, &str)>],
+        case_fields: &[(String, &str)],
+    ) -> String {
         let mut text = format!(
             "# What the activities and attributes of {} mean in the workflow {}.\nmap: {MAP_LANGUAGE}\ncase:\n  reference: concept:name\n",
-            in_a_comment(&options.source), options.name
+            in_a_comment(&options.source),
+            options.name
         );
         write_map(&mut text, "  ", case_fields);
-        let _ = write!(text, "recorded-by: {{ id: org:resource, otherwise: unknown, role: {ROLE} }}\nactivities:\n");
+        let _ = write!(
+            text,
+            "recorded-by: {{ id: org:resource, otherwise: unknown, role: {ROLE} }}\nactivities:\n"
+        );
         for ((activity, name), fields) in self.activities.iter().zip(names).zip(fields) {
             let _ = writeln!(text, "  - activity: {}", quoted(&activity.name));
-            if let Some(lifecycle) = activity.lifecycle.as_ref().filter(|_| self.has_several_transitions(activity)) {
+            if let Some(lifecycle) =
+                activity.lifecycle.as_ref().filter(|_| self.has_several_transitions(activity))
+            {
                 let _ = writeln!(text, "    lifecycle: {}", quoted(lifecycle));
             }
             let _ = writeln!(text, "    event: {name}");
@@ -373,7 +344,12 @@ fn reached_from(
 ) -> BTreeSet<Option<usize>> {
     let mut reached = BTreeSet::from([start]);
     loop {
-        let further: Vec<Option<usize>> = kept.iter().filter_map(&step).filter(|(from, to)| reached.contains(from) && !reached.contains(to)).map(|(_, to)| to).collect();
+        let further: Vec<Option<usize>> = kept
+            .iter()
+            .filter_map(&step)
+            .filter(|(from, to)| reached.contains(from) && !reached.contains(to))
+            .map(|(_, to)| to)
+            .collect();
         if further.is_empty() {
             return reached;
         }
@@ -383,89 +359,17 @@ fn reached_from(
 
 /// Every place from which an end can be reached.
 fn ending(kept: &BTreeSet<(Option<usize>, Option<usize>)>) -> BTreeSet<Option<usize>> {
-    let mut ending: BTreeSet<Option<usize>> = kept.iter().filter(|(_, to)| to.is_none()).map(|(from, _)| *from).collect();
+    let mut ending: BTreeSet<Option<usize>> =
+        kept.iter().filter(|(_, to)| to.is_none()).map(|(from, _)| *from).collect();
     loop {
-        let further: Vec<Option<usize>> = kept.iter().filter(|(from, to)| to.is_some() && ending.contains(to) && !ending.contains(from)).map(|(from, _)| *from).collect();
+        let further: Vec<Option<usize>> = kept
+            .iter()
+            .filter(|(from, to)| to.is_some() && ending.contains(to) && !ending.contains(from))
+            .map(|(from, _)| *from)
+            .collect();
         if further.is_empty() {
             return ending;
         }
         ending.extend(further);
     }
-}
-
-/// A name of words of ASCII letters and digits, beginning with a letter.
-fn words_of(text: &str, joint: char, otherwise: &str) -> String {
-    let mut words = String::new();
-    for letter in text.nfkd().filter(|letter| !unicode_normalization::char::is_combining_mark(*letter)) {
-        if letter.is_ascii_alphanumeric() {
-            words.push(letter.to_ascii_lowercase());
-        } else if !words.is_empty() && !words.ends_with(joint) {
-            words.push(joint);
-        }
-        if words.len() >= NAME_CHARS_MAX {
-            break;
-        }
-    }
-    let words = words.trim_end_matches(joint);
-    match words.chars().next() {
-        None => otherwise.to_owned(),
-        Some(first) if first.is_ascii_digit() => format!("{otherwise}{joint}{words}"),
-        Some(_) => words.to_owned(),
-    }
-}
-
-/// The name, or with the first number behind it that makes it one of its own.
-fn unique(name: &str, joint: char, taken: &mut HashSet<String>) -> String {
-    let mut own = name.to_owned();
-    let mut number = 2;
-    while !taken.insert(own.clone()) {
-        own = format!("{name}{joint}{number}");
-        number += 1;
-    }
-    own
-}
-
-/// A field for each attribute: its name, and the attribute's key.
-fn field_names(fields: &Fields) -> Vec<(String, &str)> {
-    let mut taken = HashSet::from(["originally_recorded_at".to_owned()]);
-    fields.by_key.keys().map(|key| (unique(&words_of(key, '_', "field"), '_', &mut taken), key.as_str())).collect()
-}
-
-fn write_fields(text: &mut String, fields: &Fields, names: &[(String, &str)], of: usize) {
-    if names.is_empty() {
-        return;
-    }
-    text.push_str("    data:\n      properties:\n");
-    for (name, key) in names {
-        if let Some(seen) = fields.by_key.get(*key) {
-            let _ = writeln!(text, "        {name}: {}  # {}", seen.schema(), seen.comment(key, of));
-        }
-    }
-    if fields.is_cut {
-        let _ = writeln!(text, "        # more than {FIELDS_MAX} attributes: the others are left out");
-    }
-}
-
-fn write_map(text: &mut String, indent: &str, names: &[(String, &str)]) {
-    if names.is_empty() {
-        return;
-    }
-    let _ = writeln!(text, "{indent}data:");
-    for (name, key) in names {
-        let _ = writeln!(text, "{indent}  {name}: {}", quoted(key));
-    }
-}
-
-/// A text as YAML and JSON both read it.
-fn quoted(text: &str) -> String {
-    let quoted = serde_json::Value::from(text).to_string();
-    // What JSON lets stand and YAML does not.
-    let is_plain = |letter: &char| !letter.is_control() && !matches!(letter, '\u{2028}' | '\u{2029}' | '\u{feff}');
-    quoted.chars().map(|letter| if is_plain(&letter) { letter.to_string() } else { format!("\\u{:04x}", u32::from(letter)) }).collect()
-}
-
-/// A text that ends no comment.
-fn in_a_comment(text: &str) -> String {
-    let short: String = text.chars().take(NAME_CHARS_MAX).collect();
-    short.chars().map(|letter| if letter.is_control() || matches!(letter, '\u{2028}' | '\u{2029}' | '\u{feff}') { ' ' } else { letter }).collect()
 }

@@ -96,13 +96,23 @@ impl<'m> Translator<'m> {
                 case.reference = format!("{}{}", self.mapping.prefix, found.value.trim());
                 if !self.references.insert(case.reference.clone()) {
                     let help = "a case is one trace: join them, or name by `case: { reference: KEY }` an attribute that tells them apart";
-                    problems.push(problem_of(trace, None, format!("an earlier trace has the reference {} too", case.reference), Some(help)));
+                    problems.push(problem_of(
+                        trace,
+                        None,
+                        format!("an earlier trace has the reference {} too", case.reference),
+                        Some(help),
+                    ));
                 }
             }
             _ => {
                 let key = &self.mapping.reference_key;
                 let help = "name another attribute of the traces under `case: { reference: KEY }`";
-                problems.push(problem_of(trace, None, format!("the trace has no `{key}`, which names its case"), Some(help)));
+                problems.push(problem_of(
+                    trace,
+                    None,
+                    format!("the trace has no `{key}`, which names its case"),
+                    Some(help),
+                ));
             }
         }
         let mut latest: Option<jiff::Timestamp> = None;
@@ -142,15 +152,30 @@ impl<'m> Translator<'m> {
             return;
         }
         let mut values = Values { trace, event: None, problems, line: trace.line };
-        let recorded_by = Recorder { id: values.otherwise(&self.mapping.recorded_by), role: values.role(&self.mapping.recorded_by) };
+        let recorded_by = Recorder {
+            id: values.otherwise(&self.mapping.recorded_by),
+            role: values.role(&self.mapping.recorded_by),
+        };
         let mut opening = ProposedEvent::new(engine_types::CASE_OPENED, recorded_by);
-        opening.data = if self.mapping.is_by_name { by_prefix(&trace.attributes, "data.", None) } else { values.payload(&self.mapping.case_data) };
+        opening.data = if self.mapping.is_by_name {
+            by_prefix(&trace.attributes, "data.", None)
+        } else {
+            values.payload(&self.mapping.case_data)
+        };
         opening.asserted = Asserted::Inferred;
         opening.source = Some(Source { kind: SourceKind::System, reference: None });
-        let dates = trace.events.iter().filter_map(|event| attribute(&event.attributes, &self.mapping.time_key));
+        let dates =
+            trace.events.iter().filter_map(|event| attribute(&event.attributes, &self.mapping.time_key));
         let first = dates.filter_map(|date| log_date(&date.value).ok()).map(|date| date.day).min();
-        opening.occurred = first.and_then(|day| Occurred::parse(&format!("../{day}")).ok()).map(|date| date.with_basis(Basis::Inferred));
-        let opening = TranslatedEvent { line: trace.line, number: None, activity: String::new(), proposed: Some(opening) };
+        opening.occurred = first
+            .and_then(|day| Occurred::parse(&format!("../{day}")).ok())
+            .map(|date| date.with_basis(Basis::Inferred));
+        let opening = TranslatedEvent {
+            line: trace.line,
+            number: None,
+            activity: String::new(),
+            proposed: Some(opening),
+        };
         case.events.insert(0, opening);
     }
 }
@@ -172,10 +197,16 @@ impl OneEvent<'_, '_, '_> {
         let mapping = self.translator.mapping;
         let line = self.trace.events[self.index].line;
         let number = self.index + 1;
-        let Some(activity) = attribute(attributes, &mapping.activity_key).map(|found| found.value.as_str()) else {
+        let Some(activity) = attribute(attributes, &mapping.activity_key).map(|found| found.value.as_str())
+        else {
             let key = &mapping.activity_key;
             let help = "every event needs the attribute that says what was done; another is named by `activity: KEY` in the mapping";
-            self.problems.push(problem_of(self.trace, Some(self.index), format!("the event has no `{key}`"), Some(help)));
+            self.problems.push(problem_of(
+                self.trace,
+                Some(self.index),
+                format!("the event has no `{key}`"),
+                Some(help),
+            ));
             return None;
         };
         let lifecycle = attribute(attributes, &mapping.lifecycle_key).map(|found| found.value.as_str());
@@ -202,7 +233,12 @@ impl OneEvent<'_, '_, '_> {
             event.source = Some(Source { kind: SourceKind::System, reference });
             event
         });
-        Some(Translated::Event(TranslatedEvent { line, number: Some(number), activity: activity.to_owned(), proposed }))
+        Some(Translated::Event(TranslatedEvent {
+            line,
+            number: Some(number),
+            activity: activity.to_owned(),
+            proposed,
+        }))
     }
 
     fn count(&mut self, activity: &str, lifecycle: Option<&str>) {
@@ -211,7 +247,12 @@ impl OneEvent<'_, '_, '_> {
     }
 
     fn values(&mut self) -> Values<'_> {
-        Values { trace: self.trace, event: Some(self.index), line: self.trace.events[self.index].line, problems: self.problems }
+        Values {
+            trace: self.trace,
+            event: Some(self.index),
+            line: self.trace.events[self.index].line,
+            problems: self.problems,
+        }
     }
 
     fn mapped(&mut self, entry: &ActivityMapping, _attributes: &[Attribute]) -> ProposedEvent {
@@ -228,7 +269,10 @@ impl OneEvent<'_, '_, '_> {
         event.rationale = entry.rationale.as_ref().and_then(|why| values.text(why));
         event.override_given = entry.override_given.as_ref().and_then(|(authority, reason)| {
             let authority = values.text(authority)?;
-            Some(Override { authority, reason: values.text(reason).unwrap_or_else(|| "none is given in the log".to_owned()) })
+            Some(Override {
+                authority,
+                reason: values.text(reason).unwrap_or_else(|| "none is given in the log".to_owned()),
+            })
         });
         event
     }
@@ -245,18 +289,23 @@ impl OneEvent<'_, '_, '_> {
             .filter_map(|one| Some((one.key.strip_prefix("scope.")?.to_owned(), one.value.clone())))
             .collect();
         let definition = self.translator.definition;
-        event.data = by_prefix(attributes, "data.", definition.event(activity).map(|id| &definition.event_type(id).schema));
-        event.override_given = text("override.authority").map(|authority| Override {
-            authority,
-            reason: text("override.reason").unwrap_or_default(),
-        });
+        event.data = by_prefix(
+            attributes,
+            "data.",
+            definition.event(activity).map(|id| &definition.event_type(id).schema),
+        );
+        event.override_given = text("override.authority")
+            .map(|authority| Override { authority, reason: text("override.reason").unwrap_or_default() });
         event
     }
 
     fn occurred(&mut self, attributes: &[Attribute]) -> Option<Occurred> {
         let mapping = self.translator.mapping;
         // An export of cases carries each date as it is known.
-        if mapping.is_by_name && let Some(edtf) = attribute(attributes, "edtf") && let Ok(date) = Occurred::parse(&edtf.value) {
+        if mapping.is_by_name
+            && let Some(edtf) = attribute(attributes, "edtf")
+            && let Ok(date) = Occurred::parse(&edtf.value)
+        {
             return Some(date);
         }
         let date = attribute(attributes, &mapping.time_key)?;
@@ -272,7 +321,11 @@ impl OneEvent<'_, '_, '_> {
 }
 
 /// Attributes whose keys begin so, as a payload; dots in a key lead into objects.
-fn by_prefix(attributes: &[Attribute], prefix: &str, schema: Option<&crate::definition::schema::Schema>) -> Payload {
+fn by_prefix(
+    attributes: &[Attribute],
+    prefix: &str,
+    schema: Option<&crate::definition::schema::Schema>,
+) -> Payload {
     let mut data = Payload::new();
     for one in attributes {
         let Some(path) = one.key.strip_prefix(prefix) else { continue };
@@ -297,7 +350,9 @@ fn insert(data: &mut Payload, path: &[String], value: Value) {
             data.insert(last.clone(), value);
         }
         [first, rest @ ..] => {
-            if let Value::Object(inner) = data.entry(first.clone()).or_insert_with(|| Value::Object(Map::new())) {
+            if let Value::Object(inner) =
+                data.entry(first.clone()).or_insert_with(|| Value::Object(Map::new()))
+            {
                 insert(inner, rest, value);
             }
         }

@@ -123,11 +123,23 @@ impl<'r> XesReader<'r> {
         let mut text: Box<dyn BufRead + 'r> =
             if is_packed { Box::new(BufReader::new(MultiGzDecoder::new(plain))) } else { Box::new(plain) };
         let first = text.fill_buf().map_err(broken_packing)?;
-        if first.starts_with(b"\xFF\xFE") || first.starts_with(b"\xFE\xFF") || first.starts_with(b"<\0") || first.starts_with(b"\0<") {
-            return Err(at_line(1, "the file is in UTF-16, not UTF-8", Some("save it as UTF-8: iconv -f UTF-16 -t UTF-8")));
+        if first.starts_with(b"\xFF\xFE")
+            || first.starts_with(b"\xFE\xFF")
+            || first.starts_with(b"<\0")
+            || first.starts_with(b"\0<")
+        {
+            return Err(at_line(
+                1,
+                "the file is in UTF-16, not UTF-8",
+                Some("save it as UTF-8: iconv -f UTF-16 -t UTF-8"),
+            ));
         }
         if first.starts_with(b"PK\x03\x04") {
-            return Err(at_line(1, "the file is a ZIP archive", Some("unpack it, and name the .xes file in it")));
+            return Err(at_line(
+                1,
+                "the file is a ZIP archive",
+                Some("unpack it, and name the .xes file in it"),
+            ));
         }
         Ok(Self {
             reader: Reader::from_reader(Guarded { inner: text, line: 1, left: MARKUP_BYTES_MAX }),
@@ -212,7 +224,10 @@ impl<'r> XesReader<'r> {
             return Ok(());
         }
         let problem = format!("the file says that it is in {}, and UTF-8 is read", encoding.escape_debug());
-        let help = format!("save it as UTF-8, and say so in its first line: iconv -f {} -t UTF-8", encoding.escape_debug());
+        let help = format!(
+            "save it as UTF-8, and say so in its first line: iconv -f {} -t UTF-8",
+            encoding.escape_debug()
+        );
         Err(self.wrong(line, &problem, Some(&help)))
     }
 
@@ -242,7 +257,8 @@ impl<'r> XesReader<'r> {
                 Element::Passed
             }
             (Some(Element::Log), "event") => {
-                let problem = "an event stands outside of a trace, so that nobody knows which case it belongs to";
+                let problem =
+                    "an event stands outside of a trace, so that nobody knows which case it belongs to";
                 return Err(self.wrong(line, problem, Some("put events into traces, one for each case")));
             }
             (Some(Element::Trace), "event") => {
@@ -250,11 +266,17 @@ impl<'r> XesReader<'r> {
                 Element::Event
             }
             (Some(Element::Passed), _) => Element::Passed,
-            (Some(Element::Trace | Element::Event | Element::Attribute(_)), _) => self.begin_attribute(line, name, tag)?,
+            (Some(Element::Trace | Element::Event | Element::Attribute(_)), _) => {
+                self.begin_attribute(line, name, tag)?
+            }
             (Some(Element::Log), _) => Element::Passed,
         };
         if self.open.len() >= DEPTH_MAX {
-            return Err(self.wrong(line, &format!("elements stand in one another more than {DEPTH_MAX} deep"), None));
+            return Err(self.wrong(
+                line,
+                &format!("elements stand in one another more than {DEPTH_MAX} deep"),
+                None,
+            ));
         }
         self.open.push(element);
         Ok(())
@@ -271,7 +293,12 @@ impl<'r> XesReader<'r> {
         Ok(())
     }
 
-    fn begin_attribute(&mut self, line: usize, name: &str, tag: &BytesStart<'_>) -> Result<Element, XesError> {
+    fn begin_attribute(
+        &mut self,
+        line: usize,
+        name: &str,
+        tag: &BytesStart<'_>,
+    ) -> Result<Element, XesError> {
         let kind = AttributeKind::of(name);
         if kind.is_none() && !matches!(name, "list" | "container" | "values") {
             return Ok(Element::Passed);
@@ -315,10 +342,16 @@ impl<'r> XesReader<'r> {
     }
 
     /// The values of these attributes of a tag, whatever prefix they have.
-    fn attributes<const N: usize>(&self, line: usize, tag: &BytesStart<'_>, wanted: [&str; N]) -> Result<[Option<String>; N], XesError> {
+    fn attributes<const N: usize>(
+        &self,
+        line: usize,
+        tag: &BytesStart<'_>,
+        wanted: [&str; N],
+    ) -> Result<[Option<String>; N], XesError> {
         let mut found = [const { None }; N];
         for attribute in tag.attributes() {
-            let attribute = attribute.map_err(|error| self.wrong(line, &format!("a tag is not XML: {error}"), None))?;
+            let attribute =
+                attribute.map_err(|error| self.wrong(line, &format!("a tag is not XML: {error}"), None))?;
             let name = attribute.key.local_name();
             let Some(at) = wanted.iter().position(|wanted| *wanted == name.as_ref()) else { continue };
             let value = attribute.normalized_value(XmlVersion::Implicit1_0).map_err(|error| {
@@ -345,7 +378,10 @@ impl<'r> XesReader<'r> {
                     let problem = format!("a tag or text is longer than {} KiB", MARKUP_BYTES_MAX >> 10);
                     return self.wrong(line, &problem, Some("keep documents elsewhere, and name them here"));
                 }
-                if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::UnexpectedEof) {
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::UnexpectedEof
+                ) {
                     let problem = format!("the packed file is damaged or cut off: {error}");
                     return self.wrong(reached, &problem, Some("ask for a whole one"));
                 }
@@ -367,7 +403,11 @@ impl<'r> XesReader<'r> {
     }
 
     fn wrong(&self, line: usize, problem: &str, help: Option<&str>) -> XesError {
-        let events = self.trace.as_ref().map(|trace| trace.events.len()).filter(|_| self.open.contains(&Element::Event));
+        let events = self
+            .trace
+            .as_ref()
+            .map(|trace| trace.events.len())
+            .filter(|_| self.open.contains(&Element::Event));
         XesError::Content {
             line,
             trace: self.trace.as_ref().map(|trace| trace.number),
@@ -379,7 +419,13 @@ impl<'r> XesReader<'r> {
 }
 
 fn at_line(line: usize, problem: &str, help: Option<&str>) -> XesError {
-    XesError::Content { line, trace: None, event: None, problem: problem.to_owned(), help: help.map(str::to_owned) }
+    XesError::Content {
+        line,
+        trace: None,
+        event: None,
+        problem: problem.to_owned(),
+        help: help.map(str::to_owned),
+    }
 }
 
 fn broken_packing(error: io::Error) -> XesError {
@@ -443,5 +489,154 @@ impl<R: BufRead> BufRead for Guarded<R> {
         }
         self.left = self.left.saturating_sub(amount);
         self.inner.consume(amount);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn read(bytes: &[u8]) -> Result<Vec<Trace>, XesError> {
+        let mut reader = XesReader::open(bytes)?;
+        let mut traces = Vec::new();
+        while let Some(trace) = reader.next_trace()? {
+            traces.push(trace);
+        }
+        Ok(traces)
+    }
+
+    #[track_caller]
+    fn names(text: impl AsRef<[u8]>) -> Vec<String> {
+        let traces = read(text.as_ref()).unwrap();
+        let events = traces.iter().flat_map(|trace| &trace.events);
+        events.flat_map(|event| &event.attributes).map(|one| format!("{}={}", one.key, one.value)).collect()
+    }
+
+    #[track_caller]
+    fn check_refused(text: impl AsRef<[u8]>, expected: &str) {
+        let error = read(text.as_ref()).expect_err("it is no whole log").to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+
+    fn log(inside: &str) -> String {
+        format!("<log>\n<trace>\n<event>\n{inside}\n</event>\n</trace>\n</log>")
+    }
+
+    const NAMED: &str = r#"<string key="concept:name" value="a"/>"#;
+
+    #[test]
+    fn a_trace_has_its_attributes_its_events_and_their_lines() {
+        let text = "<?xml version='1.0' encoding='utf-8'?>\n<log xmlns='http://www.xes-standard.org/'>\n<string key='x' value='of the log'/>\n<trace>\n<id key='identity:id' value='7'/>\n<event>\n<date key='time:timestamp' value='2024-03-05'/></event>\n<event/></trace></log>";
+        let traces = read(text.as_bytes()).unwrap();
+        let [trace] = traces.as_slice() else { panic!("{traces:?}") };
+        assert_eq!((trace.number, trace.line, trace.events[0].line, trace.events[1].line), (1, 4, 6, 8));
+        let id = Attribute { key: "identity:id".into(), kind: AttributeKind::Id, value: "7".into() };
+        assert_eq!(trace.attributes, [id]);
+        assert_eq!(trace.events[0].attributes[0].kind, AttributeKind::Date);
+    }
+
+    #[test]
+    fn prefixes_byte_order_marks_and_unknown_elements_do_not_matter() {
+        let prefixed = format!(
+            "\u{feff}<xes:log xmlns:xes='http://www.xes-standard.org/'><xes:extension name='Concept'/><xes:global scope='event'><xes:string key='concept:name' value='x'/></xes:global><xes:trace><xes:event><xes:string xes:key='concept:name' xes:value='a'/><vendor:thing><string key='not' value='read'/></vendor:thing></xes:event></xes:trace></xes:log>"
+        );
+        assert_eq!(names(&prefixed), ["concept:name=a"]);
+    }
+
+    #[test]
+    fn attributes_in_attributes_and_lists_have_the_keys_above_them() {
+        let text = log(
+            "<string key='a' value='1'><int key='b' value='2'/></string><list key='l'><values><string key='x' value='3'/></values></list><container key='c'><string key='y' value='4'/></container><list key='m'><string key='z' value='5'/></list>",
+        );
+        assert_eq!(names(text), ["a=1", "a/b=2", "l/x=3", "c/y=4", "m/z=5"]);
+    }
+
+    #[test]
+    fn the_five_entities_and_characters_by_number_are_read() {
+        assert_eq!(
+            names(log("<string key='a' value='&lt;&amp;&gt;&quot;&apos;&#233;&#x41;'/>")),
+            ["a=<&>\"'éA"]
+        );
+    }
+
+    #[test]
+    fn a_packed_log_is_read_and_a_damaged_one_refused() {
+        let mut packed = Vec::new();
+        let mut writer = flate2::write::GzEncoder::new(&mut packed, flate2::Compression::fast());
+        let text = log(&NAMED.repeat(2_000));
+        writer.write_all(text.as_bytes()).unwrap();
+        writer.finish().unwrap();
+        assert_eq!(names(&packed).len(), 2_000);
+        check_refused(&packed[..packed.len() / 2], "cut off");
+        packed[40] ^= 0xFF;
+        assert!(read(&packed).is_err());
+    }
+
+    #[test]
+    fn what_is_not_xml_is_refused_with_its_place() {
+        check_refused(log("<string key='a' value='1'>"), "line 5, trace 1, event 1: this is not XML");
+        check_refused(log("<string key='a' value=1/>"), "line 4, trace 1, event 1: a tag is not XML");
+        check_refused(log("<string key='a' key='b' value='1'/>"), "a tag is not XML");
+        check_refused(log("<string key='a' value='&nbsp;'/>"), "a value is not XML");
+        check_refused(
+            log("<string key='a' value='x"),
+            "line 4, trace 1, event 1: the file ends in the middle",
+        );
+        check_refused("<log><trace><event>", "line 1, trace 1, event 1: the file ends before the log does");
+        check_refused("<log/>\n<log/>", "line 2: `log` is expected here");
+        check_refused("hello", "text stands outside");
+        check_refused("", "the file holds no log");
+        check_refused("<html><body/></html>", "`log` is expected here, and it is `html`");
+        check_refused("<log><event/></log>", "an event stands outside of a trace");
+    }
+
+    #[test]
+    fn entities_of_its_own_are_refused() {
+        let bomb = "<!DOCTYPE log [<!ENTITY a \"aaaaaaaaaa\"><!ENTITY b \"&a;&a;&a;&a;&a;&a;&a;&a;\">]>\n<log><trace><string key='x' value='&b;'/></trace></log>";
+        check_refused(bomb, "document type");
+    }
+
+    #[test]
+    fn other_encodings_are_refused() {
+        check_refused(
+            "<?xml version='1.0' encoding='ISO-8859-1'?><log/>",
+            "line 1: the file says that it is in ISO-8859-1",
+        );
+        check_refused(b"\xFF\xFE<\0l\0", "UTF-16");
+        check_refused(b"<\0l\0o\0", "UTF-16");
+        let mut latin = log("<string key='a' value='X'/>").into_bytes();
+        let at = latin.iter().position(|byte| *byte == b'X').unwrap();
+        latin[at] = 0xE9;
+        check_refused(latin, "line 4, trace 1, event 1: a text is not UTF-8");
+        check_refused(b"PK\x03\x04rest", "ZIP");
+    }
+
+    #[test]
+    fn limits_end_what_goes_on_for_too_long() {
+        // Reading goes by pieces: what ends within the last one is taken.
+        let long = "x".repeat(MARKUP_BYTES_MAX + (1 << 16));
+        check_refused(
+            log(&format!("<string key='a' value='{long}'/>")),
+            "line 4, trace 1, event 1: a tag or text is longer",
+        );
+        check_refused(log(&long), "longer than 1024 KiB");
+        let deep = "<container key='a'>".repeat(DEPTH_MAX);
+        check_refused(log(&deep), "deep");
+        check_refused(log("<string value='1'/>"), "a `string` has no key");
+        check_refused(log("<string key='a'/>"), "the attribute `a` has no value");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
+            let _ = read(&bytes);
+        }
+
+        #[test]
+        fn no_text_like_a_log_makes_it_panic(parts in proptest::collection::vec("<log>|</log>|<trace>|</trace>|<event>|</event>|<string key='a' value='b'>|</string>|<values>|</values>|&|<!|>|x|<list key='l'/>", 0..20)) {
+            let _ = read(parts.concat().as_bytes());
+        }
     }
 }
