@@ -127,7 +127,7 @@ fn event_file(log: &mut LogFile) -> Result<Vec<TranslatedCase>, Failure> {
     let wrong = |line: usize, problem: String, help: Option<String>| {
         Failure::Input(Trouble { help, ..Trouble::new(problem) }.at(format!("{name}:{line}")))
     };
-    let file = jsonl::read_file(BufReader::new(log.from_start()?))
+    let file = jsonl::read_file(BufReader::new(log.rewound()?))
         .map_err(|error| wrong(1, error.to_string(), None))?;
     if let Some(problem) = file.problems.first() {
         return Err(wrong(problem.line, problem.problem.clone(), problem.help.clone()));

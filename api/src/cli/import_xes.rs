@@ -363,7 +363,7 @@ struct Traces<'l> {
 impl<'l> Traces<'l> {
     fn of(log: &'l mut LogFile) -> Result<Self, Failure> {
         let name = log.name.clone();
-        let reader = log_file::reader(log.from_start()?, &name)?;
+        let reader = log_file::reader(log.rewound()?, &name)?;
         Ok(Self { reader, name })
     }
 

@@ -42,7 +42,7 @@ impl LogFile {
     }
 
     /// The file from its beginning.
-    pub(super) fn from_start(&mut self) -> Result<&File, Failure> {
+    pub(super) fn rewound(&mut self) -> Result<&File, Failure> {
         self.file.seek(SeekFrom::Start(0)).map_err(|error| unreadable(Path::new(&self.name), &error))?;
         Ok(&self.file)
     }
@@ -51,8 +51,7 @@ impl LogFile {
     pub(super) fn is_json_lines(&mut self) -> Result<bool, Failure> {
         let mut first = [0; 512];
         let name = self.name.clone();
-        let read =
-            self.from_start()?.read(&mut first).map_err(|error| unreadable(Path::new(&name), &error))?;
+        let read = self.rewound()?.read(&mut first).map_err(|error| unreadable(Path::new(&name), &error))?;
         let text = first[..read].strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&first[..read]);
         Ok(text.trim_ascii_start().first() == Some(&b'{'))
     }
@@ -63,7 +62,7 @@ impl LogFile {
         take: &mut dyn FnMut(Trace) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         let name = self.name.clone();
-        let file = self.from_start()?;
+        let file = self.rewound()?;
         let mut reader = reader(file, &name)?;
         while let Some(trace) = reader.next_trace().map_err(|error| of_xes(error, &name))? {
             take(trace)?;

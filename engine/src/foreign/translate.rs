@@ -127,7 +127,7 @@ impl<'m> Translator<'m> {
                         latest = latest.max(Some(at));
                     }
                     case.unmapped += usize::from(event.proposed.is_none());
-                    case.events.push(event);
+                    case.events.push(*event);
                 }
                 Some(Translated::Ignored) => case.ignored += 1,
                 None => {}
@@ -181,7 +181,7 @@ impl<'m> Translator<'m> {
 }
 
 enum Translated {
-    Event(TranslatedEvent),
+    Event(Box<TranslatedEvent>),
     Ignored,
 }
 
@@ -233,12 +233,12 @@ impl OneEvent<'_, '_, '_> {
             event.source = Some(Source { kind: SourceKind::System, reference });
             event
         });
-        Some(Translated::Event(TranslatedEvent {
+        Some(Translated::Event(Box::new(TranslatedEvent {
             line,
             number: Some(number),
             activity: activity.to_owned(),
             proposed,
-        }))
+        })))
     }
 
     fn count(&mut self, activity: &str, lifecycle: Option<&str>) {

@@ -539,10 +539,8 @@ mod tests {
 
     #[test]
     fn prefixes_byte_order_marks_and_unknown_elements_do_not_matter() {
-        let prefixed = format!(
-            "\u{feff}<xes:log xmlns:xes='http://www.xes-standard.org/'><xes:extension name='Concept'/><xes:global scope='event'><xes:string key='concept:name' value='x'/></xes:global><xes:trace><xes:event><xes:string xes:key='concept:name' xes:value='a'/><vendor:thing><string key='not' value='read'/></vendor:thing></xes:event></xes:trace></xes:log>"
-        );
-        assert_eq!(names(&prefixed), ["concept:name=a"]);
+        let prefixed = "\u{feff}<xes:log xmlns:xes='http://www.xes-standard.org/'><xes:extension name='Concept'/><xes:global scope='event'><xes:string key='concept:name' value='x'/></xes:global><xes:trace><xes:event><xes:string xes:key='concept:name' xes:value='a'/><vendor:thing><string key='not' value='read'/></vendor:thing></xes:event></xes:trace></xes:log>";
+        assert_eq!(names(prefixed), ["concept:name=a"]);
     }
 
     #[test]
