@@ -45,6 +45,7 @@ const POLICE_CONDUCT_SCENARIOS: &[Embedded] = embedded!["police-conduct":
     "scenarios/odd-but-legal.txt",
     "scenarios/branches.txt",
     "scenarios/deadlines.txt",
+    "scenarios/deadlines-kept.txt",
     "scenarios/published-summaries.txt",
     "scenarios/ways-through.txt",
     "scenarios/rules.txt",
