@@ -288,18 +288,22 @@ impl<'d, 'c> Counter<'d, 'c> {
                 None
             })
         };
+        let is_window = matches!(self.deadline.due, Due::Window { no_later_than: None, .. });
         if let Due::Window { no_earlier_than: Some(length), counting, .. } = &self.deadline.due {
             let mut day = |edge: Edge| {
+                // Where a window only opens, that day is what is adjusted and put off.
+                if is_window {
+                    return known(self.edge(round, edge, (Some(*length), *counting)));
+                }
                 let start = edge.of(restarted(round).unwrap_or(round.begins));
                 known(start.map(|start| end(start, *length, *counting, self.calendar)).transpose())
             };
             due.not_before = Some(Bounds { earliest: day(Edge::Earliest), latest: day(Edge::Latest) });
         }
-        let is_window = matches!(self.deadline.due, Due::Window { no_later_than: None, .. });
-        due.is_endless = is_window && !round.changes.iter().any(|change| matches!(change, Change::Until(_)));
+        due.is_endless = is_window;
         if !due.is_endless {
-            due.earliest = known(self.edge(round, Edge::Earliest));
-            due.latest = known(self.edge(round, Edge::Latest));
+            due.earliest = known(self.edge(round, Edge::Earliest, self.terms(round)));
+            due.latest = known(self.edge(round, Edge::Latest, self.terms(round)));
         }
         due.doubt = doubts.into_iter().next();
         if due.doubt.is_none() && !due.is_endless && (due.earliest.is_none() || due.latest.is_none()) {
@@ -316,8 +320,7 @@ impl<'d, 'c> Counter<'d, 'c> {
         due
     }
 
-    fn edge(&self, round: &Round<'_>, edge: Edge) -> Found {
-        let (length, counting) = self.terms(round);
+    fn edge(&self, round: &Round<'_>, edge: Edge, (length, counting): (Option<Length>, Counting)) -> Found {
         let count = |start: Option<Day>| -> Found {
             let (Some(start), Some(length)) = (start, length) else { return Ok(None) };
             end(start, length, counting, self.calendar).map(Some)

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 
+use super::deadline_findings;
 use super::mentions::Mentions;
 use super::parts::merged;
 use super::problem::{Problem, Problems, Severity, snippet};
@@ -70,13 +71,19 @@ fn at(mut problem: Problem, place: Place, files: &[SourceFile]) -> Problem {
 }
 
 /// A problem, and the keys under which a definition's files have what it is about.
-struct Finding {
+pub(super) struct Finding {
     keys: Vec<String>,
     problem: Problem,
 }
 
 impl Finding {
-    fn new(severity: Severity, code: &'static str, keys: &[&str], message: String, help: &str) -> Self {
+    pub(super) fn new(
+        severity: Severity,
+        code: &'static str,
+        keys: &[&str],
+        message: String,
+        help: &str,
+    ) -> Self {
         let problem = Problem {
             severity,
             code,
@@ -91,7 +98,7 @@ impl Finding {
         Self { keys: keys.iter().map(|key| (*key).to_owned()).collect(), problem }
     }
 
-    fn with_witness(mut self, witness: Vec<Step>) -> Self {
+    pub(super) fn with_witness(mut self, witness: Vec<Step>) -> Self {
         let says_nothing = |step: &Step| step.event_type == engine_types::CASE_OPENED && step.with.is_empty();
         self.problem.witness = witness.into_iter().filter(|step| !says_nothing(step)).collect();
         self
@@ -107,6 +114,7 @@ fn findings(definition: &Definition) -> Vec<Finding> {
     rules_that_never_hold(definition, &mut survey, &mut findings);
     events_never_accepted(definition, &mut survey, &mut findings);
     states(definition, &mut survey, &mut findings);
+    deadline_findings::deadlines(definition, &mut survey, &mut findings);
     findings.sort_by_key(|finding| finding.problem.severity);
     findings
 }
@@ -314,7 +322,7 @@ fn severity(verdict: Verdict, proved: Severity) -> Severity {
 }
 
 /// How far an exhaustive search reaches.
-fn bound(definition: &Definition) -> String {
+pub(super) fn bound(definition: &Definition) -> String {
     if definition.kinds.is_empty() {
         return String::new();
     }

@@ -11,6 +11,7 @@ pub mod compile;
 pub mod condition;
 mod coverage;
 pub mod deadline;
+mod deadline_findings;
 pub(crate) mod deadlines;
 pub mod definition_schema;
 pub mod diagram;
