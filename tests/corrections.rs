@@ -253,6 +253,13 @@ fn a_breach_stays_and_says_that_its_ground_is_gone() {
     let breaches = desk.status().breaches;
     assert_eq!(breaches.len(), 1);
     assert!(breaches[0].ground_gone);
+    let taken_by = |at: Option<u64>| {
+        let cut = Cut { version: at.map(Version), ..Cut::default() };
+        let taken_by = desk.status_at(cut).breaches[0].ground_taken_by.clone();
+        taken_by.map(|event| (event.version.0, event.event_type))
+    };
+    assert_eq!(taken_by(Some(5)), None);
+    assert_eq!(taken_by(None), Some((6, "warning-given".to_owned())));
     assert_eq!((breaches[0].rule.as_str(), breaches[0].event), ("warn-before-interview", Version(4)));
     let then = desk.status_at(Cut { version: Some(Version(5)), ..Cut::default() });
     assert!(!then.breaches[0].ground_gone);
@@ -261,6 +268,7 @@ fn a_breach_stays_and_says_that_its_ground_is_gone() {
     assert!(!desk.status().breaches[0].ground_gone);
     desk.record(&annulment(4));
     assert!(desk.status().breaches[0].ground_gone, "the interview did not happen");
+    assert_eq!(taken_by(None), Some((8, "event-annulled".to_owned())));
 }
 
 #[test]

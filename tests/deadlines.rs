@@ -232,6 +232,8 @@ fn a_correction_that_makes_an_event_late_notes_it_and_one_that_makes_it_timely_t
     assert_eq!(types(&correct("2021-05-21")), ["event-corrected"]);
     let status = register.runtime.block_on(register.engine.status(&key, Cut::default())).unwrap();
     assert!(status.breaches[0].ground_gone);
+    let taken_by = status.breaches[0].ground_taken_by.as_ref();
+    assert_eq!(taken_by.map(|event| event.event_type.as_str()), Some("event-corrected"));
 }
 
 #[test]
@@ -607,4 +609,46 @@ fn what_has_not_begun_is_not_overdue() {
         register.listed(overdue(), "2031-06-20"),
         ["R/1 appeal missed 2031-06-07", "R/1 answer indeterminate ?"]
     );
+}
+
+/// Five working days from a day, by the calendar of that file, as a scenario.
+#[track_caller]
+fn check_calendar(file: &str, served: &str, due: &str) {
+    let text = format!(
+        "workflow: counted\nversion: 1\nlanguage: casebook/1\ntimezone: Europe/London\ncalendars: {{ own: calendars/{file} }}\n\
+         roles: {{ clerk: {{}} }}\nevents: {{ notice-served: {{}}, answer-received: {{}} }}\n\
+         deadlines: {{ answer: {{ starts: notice-served, due: {{ length: 5 working-days }}, met-by: answer-received }} }}\n\
+         always-accepted: [notice-served, answer-received]\n"
+    );
+    let calendar = casebook_engine::workflows::calendar(&format!("calendars/{file}")).unwrap();
+    let files = [SourceFile { name: "counted.yaml".to_owned(), text }, calendar];
+    let definition = Arc::new(compile(&files).unwrap_or_else(|problems| panic!("{problems:#?}")));
+    let scenario = format!(
+        "scenario: counted\ngiven case-opened occurred=2023-01-02\nwhen notice-served occurred={served}\nthen accepted\n\
+         and deadline answer is running due {due} on {due}\n"
+    );
+    let file = SourceFile { name: "counted.txt".to_owned(), text: scenario };
+    let scenarios = casebook_engine::definition::scenario::parse(&file).unwrap();
+    let outcome = casebook_engine::definition::rehearsal::run(&definition, &scenarios[0]);
+    assert!(outcome.holds(), "{file:?} {outcome:#?}");
+}
+
+#[test]
+fn each_part_of_the_united_kingdom_counts_its_own_working_days() {
+    let [england, ireland, scotland] = ["england-and-wales.yaml", "northern-ireland.yaml", "scotland.yaml"];
+    // Easter Monday is no holiday in Scotland, 2 January is one there alone.
+    for (file, easter, new_year) in [
+        (england, "2023-04-14", "2024-01-04"),
+        (ireland, "2023-04-14", "2024-01-04"),
+        (scotland, "2023-04-13", "2024-01-05"),
+    ] {
+        check_calendar(file, "2023-04-05", easter);
+        check_calendar(file, "2023-12-27", new_year);
+        // Proclaimed once, for all: the coronation.
+        check_calendar(file, "2023-05-04", "2023-05-12");
+    }
+    // The Battle of the Boyne.
+    check_calendar(ireland, "2023-07-10", "2023-07-18");
+    check_calendar(england, "2023-07-10", "2023-07-17");
+    check_calendar(scotland, "2023-07-10", "2023-07-17");
 }

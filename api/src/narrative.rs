@@ -4,7 +4,7 @@ use casebook_engine::case::event::{EventId, Payload, ProposedEvent, engine_types
 use casebook_engine::case::reading::HistoryEntry;
 use serde_json::Value;
 
-use crate::words::{Titles, fields_words};
+use crate::words::{Titles, fields_words_by};
 
 /// Events in the order of the timeline, and what is no part of it where one looks for it: a note after the event that it
 /// is about, a gap that was closed before the event that proves it, an annulled event where its date would have put it.
@@ -61,6 +61,18 @@ pub(crate) fn is_note(said: &ProposedEvent) -> bool {
 
 /// What the event says, in words; the engine's own events in sentences of their own.
 pub(crate) fn payload_words(said: &ProposedEvent, history: &[HistoryEntry]) -> String {
+    titled_payload_words(said, history, &Titles::default())
+}
+
+/// As [`payload_words`], with the titles of listed values instead of their codes.
+pub(crate) fn titled_payload_words(
+    said: &ProposedEvent,
+    history: &[HistoryEntry],
+    titles: &Titles,
+) -> String {
+    let fields_words = |fields: &Payload| {
+        fields_words_by(fields, |field, value| titles.value(&said.event_type, field, value))
+    };
     let text = |name: &str| said.data.get(name).and_then(Value::as_str).unwrap_or_default();
     match said.event_type.as_str() {
         engine_types::GAP_DECLARED => {
@@ -68,15 +80,19 @@ pub(crate) fn payload_words(said: &ProposedEvent, history: &[HistoryEntry]) -> S
                 .data
                 .get("missing_data")
                 .and_then(Value::as_object)
-                .map(fields_words)
+                .map(crate::words::fields_words)
                 .unwrap_or_default();
             let known = if known.is_empty() { known } else { format!(" Known of it: {known}.") };
             format!("{}{known}", text("why_known"))
         }
         engine_types::BREACH_NOTED => text("message").to_owned(),
         engine_types::EVENT_CORRECTED => {
-            let fields =
-                said.data.get("fields").and_then(Value::as_object).map(fields_words).unwrap_or_default();
+            let fields = said
+                .data
+                .get("fields")
+                .and_then(Value::as_object)
+                .map(crate::words::fields_words)
+                .unwrap_or_default();
             format!("{} now reads {fields}. Reason: {}", mentioned(text("corrects"), history), text("reason"))
         }
         engine_types::EVENT_ANNULLED => {

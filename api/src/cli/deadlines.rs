@@ -1,7 +1,9 @@
 //! `casebook deadlines`: what is due when, of one case or of all.
 
 use casebook_engine::case::deadline::{Answer, due_words};
-use casebook_engine::case::deadline_reading::{DeadlineReading, DueReading, falls_due, may_be_late};
+use casebook_engine::case::deadline_reading::{
+    DeadlineReading, DueReading, answer_word, falls_due, may_be_late,
+};
 use casebook_engine::case::occurred::Day;
 use casebook_engine::case::reading::Cut;
 use casebook_engine::engine::{Engine, RecordOptions};
@@ -148,7 +150,7 @@ pub(super) fn tell(deadlines: &[DeadlineReading], page: &mut Page) -> Result<(),
             due_cell(&deadline.due),
             whose,
             deadline.title.clone(),
-            deadline.answer.name().to_owned(),
+            answer_word(deadline.answer, deadline.ran_out).to_owned(),
             notes.join("; "),
         ]
     });
@@ -185,7 +187,7 @@ fn row(deadline: &CaseDeadline) -> Vec<String> {
         deadline.reference.clone(),
         deadline.entity.clone().unwrap_or_else(|| "case".to_owned()),
         deadline.title.clone(),
-        deadline.answer.name().to_owned(),
+        answer_word(deadline.answer, deadline.ran_out).to_owned(),
         note.unwrap_or_default(),
     ]
 }

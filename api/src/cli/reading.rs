@@ -6,7 +6,9 @@ use super::answer::Failure;
 use super::date;
 use super::page::{Page, dim, strong, warn};
 use crate::words::spoken;
-pub(super) use crate::words::{Titles, capitalised, count_of, gap_words, scope_words, unstopped};
+pub(super) use crate::words::{
+    Titles, capitalised, count_of, gap_words, ground_gone_words, scope_words, unstopped,
+};
 
 /// A change in words: `Charge of C1: Laid → Sent`.
 pub(super) fn change_words(change: &Change, titles: &Titles) -> String {
@@ -43,7 +45,11 @@ pub(super) fn tell_breaches(
 ) -> Result<(), Failure> {
     for breach in breaches {
         let basis = breach.basis.as_ref().map(|basis| format!(" ({basis})")).unwrap_or_default();
-        let gone = if breach.ground_gone { " A later correction took its ground away." } else { "" };
+        let gone = if breach.ground_gone {
+            format!(" {}.", capitalised(&ground_gone_words(breach.ground_taken_by.as_ref())))
+        } else {
+            String::new()
+        };
         let place = dim(&format!("[{}, event {}, noted as {}]", breach.rule, breach.event, breach.version));
         page.item(
             indent,

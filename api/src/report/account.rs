@@ -12,7 +12,6 @@ use casebook_engine::case::reading::{Change, Cut, HistoryEntry, StatusReading};
 use casebook_engine::case::state::CaseState;
 use casebook_engine::case::telling;
 use casebook_engine::definition::Definition;
-use casebook_engine::definition::deadline::Missed;
 use casebook_engine::verify::Verification;
 use serde::Serialize;
 
@@ -165,7 +164,7 @@ impl Account {
         };
         let missed: Vec<_> =
             self.status.deadlines.iter().filter(|deadline| deadline.answer == Answer::Missed).collect();
-        let ran_out = missed.iter().filter(|deadline| self.has_run_out(deadline)).count();
+        let ran_out = missed.iter().filter(|deadline| deadline.ran_out).count();
         let closed = self.status.gaps.iter().filter(|gap| gap.closed_by.is_some()).count();
         Counts {
             events: self.entries.len(),
@@ -186,7 +185,7 @@ impl Account {
     #[must_use]
     pub fn deadlines(&self) -> Vec<&DeadlineReading> {
         let rank = |deadline: &DeadlineReading| match deadline.answer {
-            Answer::Missed if self.has_run_out(deadline) => 3,
+            Answer::Missed if deadline.ran_out => 3,
             Answer::Missed => 0,
             Answer::Indeterminate => 1,
             Answer::Running | Answer::Paused => 2,
@@ -196,17 +195,6 @@ impl Account {
         let mut deadlines: Vec<&DeadlineReading> = self.status.deadlines.iter().collect();
         deadlines.sort_by_key(|deadline| rank(deadline));
         deadlines
-    }
-
-    /// Whether the time has passed and nothing that would have used it is recorded, where the definition does not call that
-    /// a breach: an appeal that nobody brought is nobody's failure.
-    #[must_use]
-    pub fn has_run_out(&self, deadline: &DeadlineReading) -> bool {
-        let known = self.titles.definition().into_iter().flat_map(|definition| &definition.deadlines);
-        let notice = known.filter(|known| matches!(known.missed, Missed::Notice));
-        deadline.answer == Answer::Missed
-            && deadline.met_by.is_none()
-            && notice.into_iter().any(|known| known.name == deadline.deadline)
     }
 
     /// Who recorded, as `id (role)`, and how many events.

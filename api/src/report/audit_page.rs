@@ -10,8 +10,10 @@ use super::page::{
     change_words, checkpoint_line, date_words, day_words, document, due_words, event_table, figure, head,
     lag_words, link, title,
 };
-use crate::narrative::{payload_words, target_of};
-use crate::words::{capitalised, count_of, fields_words, gap_words, scope_words, spoken, unstopped};
+use crate::narrative::{target_of, titled_payload_words};
+use crate::words::{
+    capitalised, count_of, fields_words_by, gap_words, ground_gone_words, scope_words, spoken, unstopped,
+};
 
 /// What the log does not hold, so that nobody takes silence for an answer.
 pub(super) const NOT_COVERED: [&str; 4] = [
@@ -145,7 +147,7 @@ fn standing(account: &Account) -> Markup {
                             tr {
                                 th scope="row" { (entity.id) }
                                 td { (entity.kind) @if let Some(parent) = &entity.parent { " of " (parent) } }
-                                td { (fields_words(&entity.data)) }
+                                td { (fields_words_by(&entity.data, |field, value| account.titles.entity_value(&entity.kind, field, value))) }
                             }
                         }
                     }
@@ -257,7 +259,7 @@ fn breaches(account: &Account) -> Markup {
                                 td class="number" { (link(breach.version)) }
                                 td {
                                     (unstopped(&breach.message)) ". " span class="about" { (breach.rule) }
-                                    @if breach.ground_gone { div { span class="tag calm" { "a later correction took its ground away" } } }
+                                    @if breach.ground_gone { div { span class="tag calm" { (ground_gone_words(breach.ground_taken_by.as_ref())) } } }
                                 }
                                 td data-label="By" { @if breach.event.0 > 0 { "No. " (link(breach.event)) ", " (event_words(account, breach.event)) } }
                                 td data-label="Basis" { @if let Some(basis) = &breach.basis { (basis) } }
@@ -319,7 +321,7 @@ fn corrections(account: &Account) -> Markup {
                             tr {
                                 td class="number" { (link(entry.event.version)) }
                                 td {
-                                    div class="prose" { (payload_words(said, &account.entries)) }
+                                    div class="prose" { (titled_payload_words(said, &account.entries, &account.titles)) }
                                     @if let Some(target) = target { div class="by" { "No. " (link(target.event.version)) ": " (event_words(account, target.event.version)) } }
                                 }
                                 td { (changes(account, &entry.changed, "No state changed.")) }
@@ -403,7 +405,7 @@ fn deadlines(account: &Account) -> Markup {
                     thead { tr { th scope="col" { "Deadline" } th scope="col" { "Answer" } th scope="col" { "Due" } th scope="col" { "Started and met by" } } }
                     tbody {
                         @for deadline in deadlines {
-                            @let (class, answer) = answer_words(deadline.answer, account.has_run_out(deadline));
+                            @let (class, answer) = answer_words(deadline.answer, deadline.ran_out);
                             tr {
                                 th scope="row" {
                                     (deadline.title) @if let Some(entity) = &deadline.entity { span class="about" { ", " (entity) } }

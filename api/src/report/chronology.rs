@@ -8,8 +8,8 @@ use super::account::Account;
 use super::page::{
     checkpoint_line, date_words, document, event_table, figure, head, link_words, provenance, title,
 };
-use crate::narrative::{is_note, payload_words};
-use crate::words::{count_of, scope_words, value_words};
+use crate::narrative::{is_note, titled_payload_words};
+use crate::words::{count_of, scope_words};
 
 /// Columns and lines of a page of plain text.
 const COLUMNS: usize = 78;
@@ -144,7 +144,7 @@ fn event_block(account: &Account, entry: &HistoryEntry, common: Option<&str>) ->
     }
     lines.extend(first);
     lines.extend(wrapped(&when, INDENT));
-    let words = payload_words(said, &account.entries);
+    let words = titled_payload_words(said, &account.entries, &account.titles);
     if !words.is_empty() {
         lines.extend(wrapped(&words, INDENT));
     }
@@ -152,7 +152,9 @@ fn event_block(account: &Account, entry: &HistoryEntry, common: Option<&str>) ->
         let changed =
             now.iter().filter(|(name, value)| *name != "occurred" && said.data.get(*name) != Some(value));
         let changed: Vec<String> = changed
-            .map(|(name, value)| format!("{}: {}", name.replace('_', " "), value_words(value)))
+            .map(|(name, value)| {
+                format!("{}: {}", name.replace('_', " "), account.titles.value(&said.event_type, name, value))
+            })
             .collect();
         if !changed.is_empty() {
             lines.extend(wrapped(&format!("Reads now: {}", changed.join("; ")), INDENT));

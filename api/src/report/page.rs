@@ -1,7 +1,7 @@
 //! What every page has: its frame, what stands in the margins of paper, and an event as a row of a table.
 
 use casebook_engine::case::deadline_reading::DueReading;
-use casebook_engine::case::event::{ProposedEvent, Version, engine_types};
+use casebook_engine::case::event::{Asserted, ProposedEvent, SourceKind, Version, engine_types};
 use casebook_engine::case::occurred::{Basis, Day, Occurred};
 use casebook_engine::case::reading::{Change, HistoryEntry};
 use maud::{Markup, PreEscaped, html};
@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use super::account::{Account, decider, recorder, source};
 use super::picture::{Picture, draw};
-use crate::narrative::{DEFINITION_DIGEST, alternatives_words, is_note, payload_words};
-use crate::words::{count_of, scope_words, spoken, value_words};
+use crate::narrative::{DEFINITION_DIGEST, alternatives_words, is_note, titled_payload_words};
+use crate::words::{count_of, scope_words, spoken};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -198,7 +198,9 @@ fn when(account: &Account, entry: &HistoryEntry) -> Markup {
         @if is_redated { div { s { (date_words(&recorded)) } } }
         div { (date_words(now)) }
         @if let Some(text) = &now.text { div class="said" { "“" (text) "”" } }
-        @if now.basis != Basis::Stated && now.edtf().is_some() {
+        // What is inferred as a whole says so once, where it says where it comes from.
+        @if now.basis != Basis::Stated && now.edtf().is_some()
+            && !(now.basis == Basis::Inferred && said.asserted == Asserted::Inferred) {
             div class="said" { (if now.basis == Basis::Computed { "computed" } else { "inferred" }) }
         }
         @let links = link_words(account, now);
@@ -247,7 +249,7 @@ fn fields(account: &Account, entry: &HistoryEntry) -> Markup {
         || said.event_type == engine_types::DEADLINE_ADJUSTED
         || !engine_types::ALL.contains(&said.event_type.as_str());
     if !is_own {
-        let words = payload_words(said, &account.entries);
+        let words = titled_payload_words(said, &account.entries, &account.titles);
         return html! { @if !words.is_empty() { div class="fields prose" { (words) } } };
     }
     let now = entry.reads_now.as_ref().unwrap_or(&said.data);
@@ -258,26 +260,34 @@ fn fields(account: &Account, entry: &HistoryEntry) -> Markup {
         .map(|name| (name.as_str(), said.data.get(name), now.get(name)))
         .filter(|(_, before, after)| before.or(*after).is_some_and(is_said))
         .collect();
-    let length = |value: Option<&Value>| value.map_or(0, |value| value_words(value).chars().count());
+    // In words once: by field, what was said and what it reads now.
+    let worded = |name: &str, value: &Value| account.titles.value(&said.event_type, name, value);
+    let told: Vec<(&str, Option<String>, Option<String>)> = told
+        .into_iter()
+        .map(|(name, before, after)| {
+            (name, before.map(|value| worded(name, value)), after.map(|value| worded(name, value)))
+        })
+        .collect();
+    let length = |value: &Option<String>| value.as_ref().map_or(0, |value| value.chars().count());
     let (short, long): (Vec<_>, Vec<_>) =
-        told.into_iter().partition(|(_, before, after)| before == after && length(*before) <= SHORT);
+        told.into_iter().partition(|(_, before, after)| before == after && length(before) <= SHORT);
     html! {
         div class="fields" {
             @if !short.is_empty() {
-                div { @for (index, field) in short.iter().enumerate() { @if index > 0 { " · " } (field_words(*field)) } }
+                div { @for (index, field) in short.iter().enumerate() { @if index > 0 { " · " } (field_words(field)) } }
             }
-            @for field in long { div { (field_words(field)) } }
+            @for field in long { div { (field_words(&field)) } }
         }
     }
 }
 
-fn field_words((name, before, after): (&str, Option<&Value>, Option<&Value>)) -> Markup {
+fn field_words((name, before, after): &(&str, Option<String>, Option<String>)) -> Markup {
     html! {
         span class="name" { (spoken(&name.replace('_', "-"))) ": " }
-        @if before == after { @if let Some(value) = before { span class="prose" { (value_words(value)) } } }
+        @if before == after { @if let Some(value) = before { span class="prose" { (value) } } }
         @else {
-            @if let Some(value) = before { s { (value_words(value)) } " " }
-            @if let Some(value) = after { strong { (value_words(value)) } }
+            @if let Some(value) = before { s { (value) } " " }
+            @if let Some(value) = after { strong { (value) } }
         }
     }
 }
@@ -322,7 +332,10 @@ pub(super) fn lag_words(days: i32) -> String {
 fn asserted(said: &ProposedEvent) -> Option<String> {
     let value = serde_json::to_value(said.asserted).ok()?;
     let word = value.as_str()?;
-    (word != "stated").then(|| spoken(word))
+    // A source that is itself an inference says the same.
+    let is_said_by_source = said.asserted == Asserted::Inferred
+        && said.source.as_ref().is_some_and(|source| source.kind == SourceKind::Inferred);
+    (word != "stated" && !is_said_by_source).then(|| spoken(word))
 }
 
 /// A link to an event of the table.

@@ -8,6 +8,7 @@ use super::event::Version;
 use super::reading::EventMention;
 use super::state::CaseState;
 use crate::definition::condition::EntityId;
+use crate::definition::deadline::Missed;
 
 /// A round of a deadline, as people read it on a certain day.
 #[derive(Debug, Clone, Serialize)]
@@ -33,6 +34,10 @@ pub struct DeadlineReading {
     pub on: Day,
     /// What can be said of it on that day.
     pub answer: Answer,
+    /// It is missed, nothing met it, and what follows under the definition is a `notice`: a time that nobody used, such as that for
+    /// an appeal, or one that came to its end, such as that of a warning.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub ran_out: bool,
     /// Why, where that is not plain.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
@@ -58,6 +63,12 @@ pub struct DeadlineReading {
     /// The law or policy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub basis: Option<String>,
+}
+
+/// What can be said of a deadline, in the word that people use: where a time ran out, nobody missed anything.
+#[must_use]
+pub const fn answer_word(answer: Answer, ran_out: bool) -> &'static str {
+    if ran_out { "ran out" } else { answer.name() }
 }
 
 /// The days on which a deadline can be due: the midnight that ends them, in the definition's time zone.
@@ -157,6 +168,7 @@ pub fn reading(state: &CaseState, round: &Round<'_>, today: Day) -> DeadlineRead
         begins: round.begins.earliest,
         on: today,
         answer,
+        ran_out: answer == Answer::Missed && round.met.is_none() && matches!(deadline.missed, Missed::Notice),
         why,
         days_left: left,
         started_by: mention(round.clock.started_by.version),

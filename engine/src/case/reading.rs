@@ -149,8 +149,12 @@ pub struct BreachReading {
     /// The law or policy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub basis: Option<String>,
-    /// The case as it reads now no longer shows a breach: a correction took its ground away. The note stays.
+    /// The case as it reads now no longer shows a breach: something recorded later took its ground away. The note stays.
     pub ground_gone: bool,
+    /// What took its ground away: a correction, an annulment, or an event that was recorded late. Not sought in a case of more
+    /// than a thousand events.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ground_taken_by: Option<EventMention>,
 }
 
 /// A gap.

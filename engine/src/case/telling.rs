@@ -177,10 +177,14 @@ fn told_by(state: &CaseState) -> HashSet<EventId> {
     state.told().into_iter().map(|event| event.id()).collect()
 }
 
+/// The most events of a case in which it is sought what took the ground of a breach away: the case is read anew for it.
+const GROUND_SOUGHT_MAX: usize = 1_000;
+
 /// The breaches noted; each says whether the case as it reads now still shows it.
 fn breaches(state: &CaseState) -> Vec<BreachReading> {
-    let mut standing: Option<HashMap<EventId, Vec<String>>> = None;
     let told = told_by(state);
+    let mut now = None;
+    let mut earlier: HashMap<Version, Standing> = HashMap::new();
     let notes = state.log().iter().filter(|event| event.proposed.event_type == engine_types::BREACH_NOTED);
     notes
         .filter(|note| {
@@ -188,21 +192,67 @@ fn breaches(state: &CaseState) -> Vec<BreachReading> {
             about.is_none_or(|event| told.contains(&event) || state.effective().annulled.contains_key(&event))
         })
         .map(|note| {
-            let standing = standing.get_or_insert_with(|| unmet_compliance(state));
             let mut reading = breach(state, note);
-            let about = target_of(note, "event");
-            if note.proposed.data.contains_key("deadline") {
-                let day = state.definition().day_of(note.recorded_at);
-                reading.ground_gone = !super::noting::still_missed(state, note, day);
-                return reading;
+            let now = now.get_or_insert_with(|| Standing::of(state.clone()));
+            reading.ground_gone = now.lacks_ground_of(note);
+            if reading.ground_gone && state.log().len() <= GROUND_SOUGHT_MAX {
+                reading.ground_taken_by = taken_by(state, note, &mut earlier);
             }
-            reading.ground_gone = about
-                .is_none_or(|event| standing.get(&event).is_none_or(|rules| !rules.contains(&reading.rule)))
-                && !(about.is_some_and(|event| told.contains(&event))
-                    && is_of_another_version(state, note, &reading.rule));
             reading
         })
         .collect()
+}
+
+/// The event with which the ground of a breach went: the record is read as it was known then, halving the events between.
+fn taken_by(
+    state: &CaseState,
+    note: &RecordedEvent,
+    earlier: &mut HashMap<Version, Standing>,
+) -> Option<EventMention> {
+    let (mut stood, mut gone) = (note.version.0, state.version().0);
+    while gone.saturating_sub(stood) > 1 {
+        let half = Version(u64::midpoint(stood, gone));
+        let then = earlier
+            .entry(half)
+            .or_insert_with(|| Standing::of(state.known_when(|event| event.version <= half)));
+        if then.lacks_ground_of(note) { gone = half.0 } else { stood = half.0 }
+    }
+    let event = state.at_version(Version(gone)).filter(|event| event.version > note.version)?;
+    let occurred = event.proposed.occurred.as_ref();
+    Some(EventMention {
+        version: event.version,
+        event_type: event.proposed.event_type.clone(),
+        occurred: occurred.map_or_else(|| "unknown".to_owned(), super::occurred::Occurred::words),
+        note: None,
+    })
+}
+
+/// A case at some point of its record, and the rules of compliance that its events do not meet there.
+struct Standing {
+    state: CaseState,
+    unmet: Option<HashMap<EventId, Vec<String>>>,
+    told: Option<HashSet<EventId>>,
+}
+
+impl Standing {
+    const fn of(state: CaseState) -> Self {
+        Self { state, unmet: None, told: None }
+    }
+
+    /// Whether the case, as it reads here, no longer shows the breach that the note speaks of.
+    fn lacks_ground_of(&mut self, note: &RecordedEvent) -> bool {
+        let state = &self.state;
+        if note.proposed.data.contains_key("deadline") {
+            let day = state.definition().day_of(note.recorded_at);
+            return !super::noting::still_missed(state, note, day);
+        }
+        let unmet = self.unmet.get_or_insert_with(|| unmet_compliance(state));
+        let rule = note.proposed.data.get("rule").and_then(Value::as_str).unwrap_or_default();
+        let Some(about) = target_of(note, "event") else { return true };
+        unmet.get(&about).is_none_or(|rules| !rules.iter().any(|known| known == rule))
+            && !(self.told.get_or_insert_with(|| told_by(state)).contains(&about)
+                && is_of_another_version(state, note, rule))
+    }
 }
 
 /// Whether the rule was one of a version that the case has left, and the present one has none of its name: a version that
@@ -224,6 +274,7 @@ pub(crate) fn breach(state: &CaseState, note: &RecordedEvent) -> BreachReading {
         message: text("message").unwrap_or_default(),
         basis: text("basis"),
         ground_gone: false,
+        ground_taken_by: None,
     }
 }
 

@@ -22,12 +22,12 @@ use crate::case::deadline::{Answer, Round, rounds};
 use crate::case::deadline_reading::{DeadlineReading, DueReading, falls_due, may_be_late, reading};
 use crate::case::event::{CaseId, Version};
 use crate::case::state::CaseState;
-use crate::definition::deadline::Repeats;
+use crate::definition::deadline::{Missed, Repeats};
 use crate::engine::Engine;
 use crate::store::{CaseKey, ModelWrite, ReadError, StorageError};
 
 /// The model's name; the number changes with its shape, and an older one is left behind and rebuilt.
-pub const MODEL: &str = "deadlines-2";
+pub const MODEL: &str = "deadlines-3";
 
 /// How many days after a case's last event the rounds of its repeating deadlines are listed; further ones are added when
 /// somebody asks about days that lie beyond.
@@ -67,6 +67,9 @@ pub struct CaseDeadline {
     pub due: DueReading,
     /// What can be said of it.
     pub answer: Answer,
+    /// It is missed, and the definition makes nothing of that but a notice: see [`DeadlineReading::ran_out`].
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub ran_out: bool,
     /// Why, where that is not plain.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
@@ -94,6 +97,8 @@ struct Entry {
     started_by: u64,
     calendar: Option<String>,
     is_endless: bool,
+    /// Whether a miss is nothing but a time that ran out.
+    runs_out: bool,
     stands_still: bool,
     /// Why a due day, or the duty itself, is not known.
     doubt: Option<String>,
@@ -217,6 +222,7 @@ fn answered(
         round: entry.round,
         due: entry.due,
         answer,
+        ran_out: answer == Answer::Missed && entry.runs_out,
         why,
         days_left: entry.due.latest.and_then(|latest| latest.0.checked_sub(today.0)),
         started_by: Version(entry.started_by),
@@ -240,6 +246,10 @@ impl Entry {
             started_by: round.clock.started_by.version.0,
             calendar,
             is_endless: round.due.is_endless,
+            runs_out: matches!(
+                state.definition().deadlines[round.clock.deadline.index()].missed,
+                Missed::Notice
+            ),
             stands_still: round.stands_still(),
             is_doubtful: unknown.is_some(),
             doubt: unknown.or_else(|| round.due.doubt.clone()),
