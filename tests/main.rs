@@ -79,6 +79,8 @@ mod replay;
 #[cfg(test)]
 mod reports;
 #[cfg(test)]
+mod seals;
+#[cfg(test)]
 mod shipped_workflows;
 #[cfg(test)]
 mod store_contract;

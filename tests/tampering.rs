@@ -12,17 +12,20 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use casebook_engine::case::event::{CaseId, Position, RecordedEvent, Version};
 use casebook_engine::engine::{Engine, Opening, RecordOptions};
+use casebook_engine::own_case::CASE_ID;
 use casebook_engine::signer::{Signer, believed};
 use casebook_engine::store::codec::{decode, encode};
 use casebook_engine::store::{CaseKey, LogCopy, OpenError, SledOptions, SledStore};
 use casebook_engine::verify::{Demand, verify_against};
 use casebook_tests::appends::leaf;
 use casebook_tests::folders::copy;
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::desk;
 
-/// What is recorded: nine events of three cases, then the auditor's checkpoint, then two more.
+/// What is recorded: nine events of three cases, then the auditor's checkpoint, before which the ledger records two of its own, then
+/// two more.
 const RECORDED: [(&str, &str); 11] = [
     ("R/1", "case-opened on=2020-01-01 title=One"),
     ("R/2", "case-opened on=2020-01-01 title=Two"),
@@ -36,7 +39,10 @@ const RECORDED: [(&str, &str); 11] = [
     ("R/2", "note-made text=later"),
     ("R/3", "note-made text=still"),
 ];
-const IN_CHECKPOINT: usize = 9;
+const BEFORE_CHECKPOINT: usize = 9;
+/// The seal stands last in what the checkpoint covers.
+const IN_CHECKPOINT: usize = 11;
+const SEAL: usize = 10;
 
 /// A store and what an auditor keeps of it elsewhere.
 struct Scene {
@@ -82,8 +88,9 @@ fn scene() -> Scene {
             let case = CaseKey::Reference(reference.into());
             runtime.block_on(engine.record(&case, vec![event], options)).unwrap();
         }
-        if number + 1 == IN_CHECKPOINT {
-            let signed = engine.signer().unwrap().sign(engine.store().as_ref()).unwrap();
+        if number + 1 == BEFORE_CHECKPOINT {
+            let signed = engine.sealer().unwrap().checkpoint().unwrap();
+            assert_eq!(signed.checkpoint.size, IN_CHECKPOINT as u64);
             checkpoint = signed.note.to_string();
         }
     }
@@ -134,7 +141,7 @@ impl Scene {
         forged.collect()
     }
 
-    /// Writes the journal anew from these events, one group each, as the store had written it.
+    /// Writes the journal anew from these events, in the groups in which the store had written it.
     fn write_journal(&self, path: &Path, events: &[Forged]) {
         let numbered: Vec<(u64, Forged)> = (1..).zip(events.iter().cloned()).collect();
         self.write_journal_at(path, &numbered);
@@ -145,27 +152,36 @@ impl Scene {
         segment.extend(self.store_id.as_bytes());
         segment.extend(1_u64.to_le_bytes());
         segment.extend(crc32c::crc32c(&segment).to_le_bytes());
-        for (position, event) in events {
-            let mut body = vec![1];
-            body.extend(position.to_le_bytes());
-            body.extend(event.case_id.0.as_bytes());
-            body.extend(event.version.to_le_bytes());
-            body.extend(event.leaf);
-            body.extend(&event.bytes);
-            let checksum = frame(&mut segment, &body);
-            let mut trailer = vec![2];
-            trailer.extend(1_u32.to_le_bytes());
-            trailer.extend(position.to_le_bytes());
-            trailer.extend(crc32c::crc32c(&checksum.to_le_bytes()).to_le_bytes());
-            if event.version == 1 {
-                let reference = decode(&event.bytes).unwrap().case;
-                trailer.extend(1_u32.to_le_bytes());
-                trailer.extend(event.case_id.0.as_bytes());
-                trailer.extend(u16::try_from(reference.len()).unwrap().to_le_bytes());
-                trailer.extend(reference.as_bytes());
-            } else {
-                trailer.extend(0_u32.to_le_bytes());
+        // One group each, but the ledger's opening and its first seal, which the store was given together.
+        let are_together = |one: &(u64, Forged), other: &(u64, Forged)| {
+            one.1.case_id == CASE_ID
+                && other.1.case_id == CASE_ID
+                && (one.1.version, other.1.version) == (1, 2)
+        };
+        for group in events.chunk_by(are_together) {
+            let mut checksums = Vec::new();
+            let mut openings = Vec::new();
+            for (position, event) in group {
+                let mut body = vec![1];
+                body.extend(position.to_le_bytes());
+                body.extend(event.case_id.0.as_bytes());
+                body.extend(event.version.to_le_bytes());
+                body.extend(event.leaf);
+                body.extend(&event.bytes);
+                checksums.extend(frame(&mut segment, &body).to_le_bytes());
+                if event.version == 1 {
+                    let reference = decode(&event.bytes).unwrap().case;
+                    openings.extend(event.case_id.0.as_bytes());
+                    openings.extend(u16::try_from(reference.len()).unwrap().to_le_bytes());
+                    openings.extend(reference.as_bytes());
+                }
             }
+            let mut trailer = vec![2];
+            trailer.extend(u32::try_from(group.len()).unwrap().to_le_bytes());
+            trailer.extend(group[group.len() - 1].0.to_le_bytes());
+            trailer.extend(crc32c::crc32c(&checksums).to_le_bytes());
+            trailer.extend(u32::from(!openings.is_empty()).to_le_bytes());
+            trailer.extend(openings);
             trailer.extend(0_u32.to_le_bytes());
             frame(&mut segment, &trailer);
         }
@@ -218,6 +234,45 @@ fn rechain(events: &mut [Forged]) {
         });
         last.insert(forged.case_id, (forged.version, forged.leaf));
     }
+}
+
+/// The root of the map of case ends by its description, from a list of (key, leaf) and the depth.
+fn map_root(ends: &[([u8; 32], [u8; 32])], depth: usize) -> [u8; 32] {
+    match ends {
+        [] => [0; 32],
+        [(_, leaf)] => *leaf,
+        _ => {
+            let is_right = |key: &[u8; 32]| key[depth / 8] >> (7 - depth % 8) & 1 == 1;
+            let (right, left): (Vec<_>, Vec<_>) = ends.iter().partition(|(key, _)| is_right(key));
+            let below = [map_root(&left, depth + 1), map_root(&right, depth + 1)].concat();
+            Sha256::digest([&[3], below.as_slice()].concat()).into()
+        }
+    }
+}
+
+/// Makes seals, versions and chains right again.
+fn reseal(events: &mut [Forged]) {
+    for at in 0..events.len() {
+        rechain(events);
+        if decode(&events[at].bytes).unwrap().proposed.event_type != "heads-sealed" {
+            continue;
+        }
+        let last: std::collections::HashMap<CaseId, &Forged> =
+            events[..at - 1].iter().map(|event| (event.case_id, event)).collect();
+        let ends = last.iter().map(|(case_id, event)| {
+            let key: [u8; 32] = Sha256::digest(case_id.0.as_bytes()).into();
+            let version = event.version.to_be_bytes();
+            (key, Sha256::digest([&[2], key.as_slice(), &version, &event.leaf].concat()).into())
+        });
+        let ends: Vec<_> = ends.collect();
+        let (size, cases, root) = (at - 1, ends.len(), STANDARD.encode(map_root(&ends, 0)));
+        edit(&mut events[at], |event| {
+            event.proposed.data.insert("size".into(), size.into());
+            event.proposed.data.insert("cases".into(), cases.into());
+            event.proposed.data.insert("root".into(), root.clone().into());
+        });
+    }
+    rechain(events);
 }
 
 /// Whoever has the disk has the key: what lies beside the log is made to fit it again.
@@ -280,7 +335,7 @@ fn means() -> Vec<(&'static str, Forge)> {
         ),
         (
             "the last event of a case is changed, checksum and leaf hash right",
-            forging(|events| say(&mut events[10], "Still"), Scene::write_journal),
+            forging(|events| say(&mut events[12], "Still"), Scene::write_journal),
         ),
         (
             "two events of one case change places",
@@ -324,13 +379,51 @@ fn means() -> Vec<(&'static str, Forge)> {
         ),
         ("the end of the log is cut off", forging(|events| events.truncate(8), Scene::write_journal)),
         ("the same, the index taken away", forging(|events| events.truncate(8), Scene::rewrite)),
-        ("a whole case is dropped, everything else made right", forging(third_case, Scene::rewrite)),
+        (
+            "a whole case is dropped, everything else but the seal made right",
+            forging(third_case, Scene::rewrite),
+        ),
+        (
+            "the same, the seal made right too",
+            forging(
+                move |events| {
+                    third_case(events);
+                    reseal(events);
+                },
+                Scene::rewrite,
+            ),
+        ),
+        (
+            "the end of a case is cut off, everything else but the seal made right",
+            forging(
+                |events| {
+                    events.remove(5);
+                    rechain(events);
+                },
+                Scene::rewrite,
+            ),
+        ),
+        (
+            "a seal says another root, its hash made right",
+            forging(
+                |events| {
+                    edit(&mut events[SEAL], |event| {
+                        drop(event.proposed.data.insert("root".into(), STANDARD.encode([7; 32]).into()))
+                    })
+                },
+                Scene::rewrite,
+            ),
+        ),
+        (
+            "a seal is removed, the index taken away",
+            forging(|events| drop(events.remove(SEAL)), Scene::rewrite),
+        ),
         (
             "an event is changed and everything after it made right",
             forging(
                 |events| {
                     say(&mut events[2], "First");
-                    rechain(events);
+                    reseal(events);
                 },
                 Scene::rewrite,
             ),
@@ -340,7 +433,7 @@ fn means() -> Vec<(&'static str, Forge)> {
             forging(
                 |events| {
                     say(&mut events[2], "First");
-                    rechain(events);
+                    reseal(events);
                 },
                 |scene, path, events| {
                     scene.rewrite(path, events);
@@ -353,7 +446,7 @@ fn means() -> Vec<(&'static str, Forge)> {
             forging(
                 |events| {
                     say(&mut events[2], "First");
-                    rechain(events);
+                    reseal(events);
                 },
                 |scene, path, events| {
                     scene.rewrite(path, events);
@@ -396,7 +489,7 @@ fn means() -> Vec<(&'static str, Forge)> {
             Box::new(|_: &Scene, path: &Path| {
                 let file = path.join(format!("checkpoints/{IN_CHECKPOINT:020}"));
                 let text = fs::read_to_string(&file).unwrap();
-                fs::write(file, text.replacen("\n9\n", "\n8\n", 1)).unwrap();
+                fs::write(file, text.replacen("\n11\n", "\n10\n", 1)).unwrap();
             }),
         ),
         (

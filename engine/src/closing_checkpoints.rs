@@ -11,8 +11,7 @@ use std::thread::{self, JoinHandle};
 
 use crate::case::reading::Change;
 use crate::definition::Definition;
-use crate::signer::Signer;
-use crate::store::EventStore;
+use crate::sealer::Sealer;
 
 /// Why a checkpoint is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,9 +29,9 @@ pub(crate) struct ClosingCheckpoints {
 }
 
 impl ClosingCheckpoints {
-    pub(crate) fn start(store: Arc<dyn EventStore>, signer: Arc<Signer>) -> Self {
+    pub(crate) fn start(sealer: Arc<Sealer>) -> Self {
         let (closed, closings) = mpsc::channel();
-        let run = move || sign_until_closed(&closings, store.as_ref(), &signer);
+        let run = move || sign_until_closed(&closings, &sealer);
         let thread = thread::Builder::new().name("casebook-signer".to_owned()).spawn(run);
         if let Err(error) = &thread {
             tracing::error!(%error, "cases that close get no checkpoint: the thread for it can't be started");
@@ -57,22 +56,22 @@ impl Drop for ClosingCheckpoints {
     }
 }
 
-fn sign_until_closed(closings: &mpsc::Receiver<Closed>, store: &dyn EventStore, signer: &Signer) {
+fn sign_until_closed(closings: &mpsc::Receiver<Closed>, sealer: &Sealer) {
     let mut is_waiting = false;
     while let Ok(first) = closings.recv() {
         let is_now = closings.try_iter().chain([first]).any(|closed| closed == Closed::Now);
         if is_now {
-            sign(store, signer);
+            sign(sealer);
         }
         is_waiting = !is_now;
     }
     if is_waiting {
-        sign(store, signer);
+        sign(sealer);
     }
 }
 
-fn sign(store: &dyn EventStore, signer: &Signer) {
-    match signer.sign(store) {
+fn sign(sealer: &Sealer) {
+    match sealer.checkpoint() {
         Ok(signed) => tracing::debug!(size = signed.checkpoint.size, "signed a checkpoint: a case closed"),
         Err(error) => tracing::error!(%error, "a case closed, and no checkpoint could be signed"),
     }

@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use crate::case::adoption::{Library, bytes_of};
 use crate::definition::Definition;
 use crate::definition::compile::from_canonical;
+use crate::own_case;
 use crate::store::{EventStore, ReadError, StorageError};
 
 /// Definitions by name, version and digest. A definition that a case uses is kept by the store for ever.
@@ -37,6 +38,10 @@ impl Definitions {
             })?;
             known.push(Known { definition: Arc::new(definition), kept: true });
         }
+        let own = own_case::definition();
+        if !known.iter().any(|other| other.definition.digest == own.digest) {
+            known.push(Known { definition: own, kept: false });
+        }
         for definition in given {
             if !known.iter().any(|other| other.definition.digest == definition.digest) {
                 known.push(Known { definition: Arc::new(definition), kept: false });
@@ -48,10 +53,10 @@ impl Definitions {
         Ok(Self { known: RwLock::new(known) })
     }
 
-    /// All of them, by name, then version.
+    /// All that cases may be opened under, by name, then version.
     pub(crate) fn all(&self) -> Vec<Arc<Definition>> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        known.iter().map(|known| Arc::clone(&known.definition)).collect()
+        known.iter().filter(|known| !is_own(known)).map(|known| Arc::clone(&known.definition)).collect()
     }
 
     /// The one with this digest (hexadecimal).
@@ -79,12 +84,14 @@ impl Definitions {
             None => (workflow, None),
         };
         let named = |known: &&Known| {
-            known.definition.name == name
+            !is_own(known)
+                && known.definition.name == name
                 && version.is_none_or(|version| known.definition.version == version)
                 && (version.is_some() || !workflow.contains('@'))
         };
         let Some(newest) = known.iter().rfind(named) else {
-            let mut pins: Vec<String> = known.iter().map(|known| known.definition.pin()).collect();
+            let mut pins: Vec<String> =
+                known.iter().filter(|known| !is_own(known)).map(|known| known.definition.pin()).collect();
             pins.dedup();
             return Err(NotUsable::Unknown(pins));
         };
@@ -112,4 +119,9 @@ impl Definitions {
         }
         Ok(())
     }
+}
+
+/// The definition of the log's own case is nobody else's.
+fn is_own(known: &Known) -> bool {
+    known.definition.name == own_case::definition().name
 }

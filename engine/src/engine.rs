@@ -6,7 +6,6 @@
 //! ```
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use jiff::Timestamp;
@@ -34,15 +33,18 @@ use crate::closing_checkpoints::{Closed, ClosingCheckpoints, closes};
 use crate::definition::Definition;
 use crate::definition::engine_events::DEFINITION_DIGEST;
 use crate::definitions::{Definitions, NotUsable};
-use crate::ledger::chain::{leaf_hash, to_base64};
+use crate::ledger::chain::leaf_hash;
 use crate::machine;
+use crate::own_case;
 use crate::projection::case_list::CaseList;
 use crate::projection::deadlines::{CaseDeadline, DeadlineFilter, DeadlineList};
+use crate::sealer::Sealer;
 use crate::signer::Signer;
 use crate::spelling::nearest;
+use crate::stamping::{Stamped, Stamping};
 use crate::store::{
-    Append, AppendError, Appended, CaseHead, CaseKey, EncodedEvent, EventStore, ExpectedVersion, Idempotency,
-    ReadError, StorageError, StoredEvent, codec, decode, writer_gone,
+    AppendError, Appended, CaseHead, CaseKey, EventStore, ExpectedVersion, Idempotency, ReadError,
+    StorageError, StoredEvent, decode, writer_gone,
 };
 use crate::subscription::Subscription;
 
@@ -72,17 +74,14 @@ struct Inner {
     cache: CaseCache,
     case_list: CaseList,
     deadline_list: DeadlineList,
-    /// Microseconds of the latest `recorded_at`: time never goes backwards within a store.
-    latest_micros: AtomicI64,
-    /// Held while a batch gets its instant and its place in the store's queue.
-    stamping: Mutex<()>,
+    stamping: Arc<Stamping>,
     opening: Mutex<()>,
     signing: OnceLock<Signing>,
 }
 
-/// Who signs checkpoints of the log, and the thread that does when a case closes.
+/// Who seals and signs, and the thread that does when a case closes.
 struct Signing {
-    signer: Arc<Signer>,
+    sealer: Arc<Sealer>,
     closing: ClosingCheckpoints,
 }
 
@@ -255,12 +254,7 @@ impl Engine {
         cached_cases_max: usize,
     ) -> Result<Self, ReadError> {
         let definitions = Definitions::load(store.as_ref(), definitions)?;
-        let head = *store.head().borrow();
-        let last = store.read_log(Position(head.0.saturating_sub(1)), 1)?;
-        let latest = match last.first() {
-            Some(stored) => decode(stored)?.recorded_at.as_microsecond(),
-            None => i64::MIN,
-        };
+        let stamping = Arc::new(Stamping::over(Arc::clone(&store))?);
         Ok(Self {
             inner: Arc::new(Inner {
                 store,
@@ -268,8 +262,7 @@ impl Engine {
                 cache: CaseCache::new(cached_cases_max.max(1)),
                 case_list: CaseList::new(),
                 deadline_list: DeadlineList::new(),
-                latest_micros: AtomicI64::new(latest),
-                stamping: Mutex::new(()),
+                stamping,
                 opening: Mutex::new(()),
                 signing: OnceLock::new(),
             }),
@@ -279,16 +272,22 @@ impl Engine {
     /// Lets the engine sign a checkpoint whenever a case closes, behind the answer. The first signer stays.
     pub fn sign_with(&self, signer: Signer) {
         self.inner.signing.get_or_init(|| {
-            let signer = Arc::new(signer);
-            let closing = ClosingCheckpoints::start(Arc::clone(&self.inner.store), Arc::clone(&signer));
-            Signing { signer, closing }
+            let sealer = Arc::new(Sealer::new(Arc::clone(&self.inner.stamping), signer));
+            let closing = ClosingCheckpoints::start(Arc::clone(&sealer));
+            Signing { sealer, closing }
         });
     }
 
     /// Who signs checkpoints of this log; `None` where nobody was named.
     #[must_use]
     pub fn signer(&self) -> Option<&Signer> {
-        self.inner.signing.get().map(|signing| signing.signer.as_ref())
+        self.sealer().map(Sealer::signer)
+    }
+
+    /// Who seals the ends of all cases before a checkpoint is signed; `None` where nobody signs.
+    #[must_use]
+    pub fn sealer(&self) -> Option<&Sealer> {
+        self.inner.signing.get().map(|signing| signing.sealer.as_ref())
     }
 
     /// The definitions known, by name, newest version last.
@@ -746,7 +745,11 @@ impl Engine {
         blocking(move || store.head_of(&case)).await
     }
 
+    /// The case that is to be recorded in.
     async fn case_id(&self, case: &CaseKey) -> Result<CaseId, RecordError> {
+        if own_case::is_named(case) {
+            return Err(RecordError::Invalid(reserved()));
+        }
         let known = match case {
             CaseKey::Id(id) => Some(*id).filter(|id| self.inner.cache.slot(*id).loaded().is_some()),
             CaseKey::Reference(reference) => self.inner.cache.case_of(reference),
@@ -873,12 +876,9 @@ impl Engine {
         })
     }
 
-    /// Now, in whole microseconds, and never before the last event of the case or of the store.
+    /// See [`Stamping::recorded_at`].
     fn recorded_at(&self, case: &CaseState) -> Timestamp {
-        let last = case.log().last().map_or(i64::MIN, |event| event.recorded_at.as_microsecond());
-        let now = machine::now().as_microsecond().max(last);
-        let latest = self.inner.latest_micros.fetch_max(now, Ordering::SeqCst).max(now);
-        Timestamp::from_microsecond(latest).unwrap_or_default()
+        self.inner.stamping.recorded_at(case.log().last().map(|event| event.recorded_at))
     }
 
     /// Stores a batch, and brings the case in memory after it. Takes the case by value: nobody else holding it, it evolves
@@ -917,33 +917,20 @@ impl Engine {
         Ok(told(batch.decision, after.as_deref(), changed, Some(&appended)))
     }
 
-    /// Gives the events their instant, chains and encodes them, and queues them, one batch at a time: so the order of
-    /// positions is the order of `recorded_at`.
     fn stamp_and_submit(&self, before: &Loaded, batch: &mut Batch) -> Result<Submitted, AppendError> {
-        let _one_at_a_time = self.inner.stamping.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = self.recorded_at(&before.state);
-        let mut leaf = before.leaf;
-        let mut encoded = Vec::with_capacity(batch.decision.events.len());
-        for event in &mut batch.decision.events {
-            event.recorded_at = now;
-            event.prev = leaf.as_ref().map(to_base64);
-            let bytes =
-                codec::encode(event).map_err(|error| AppendError::Invalid { problem: error.to_string() })?;
-            let own = leaf_hash(&bytes);
-            leaf = Some(own);
-            let (case_id, version) = (event.case_id, event.version);
-            encoded.push(EncodedEvent { case_id, version, bytes: Arc::from(bytes), leaf: own });
-        }
-        let append = Append {
-            case_id: batch.name.case_id,
-            reference: batch.name.reference.clone(),
-            expected: batch.expected,
-            events: encoded,
-            idempotency: batch.idempotency.take(),
-        };
         let (sender, receiver) = oneshot::channel();
+        let stamped = Stamped {
+            case_id: batch.name.case_id,
+            reference: &batch.name.reference,
+            expected: batch.expected,
+            idempotency: batch.idempotency.take(),
+            leaf: before.leaf,
+            not_before: before.state.log().last().map(|event| event.recorded_at),
+        };
+        let events = &mut batch.decision.events;
         // Whoever gave up waiting needs no answer: what is stored is stored.
-        self.inner.store.submit(append, Box::new(move |answer| drop(sender.send(answer))));
+        let answer = Box::new(move |answer| drop(sender.send(answer)));
+        let leaf = self.inner.stamping.submit(stamped, events, answer)?;
         Ok(Submitted { answer: receiver, leaf })
     }
 
@@ -1066,7 +1053,20 @@ pub(crate) fn read_case(store: &dyn EventStore, case_id: CaseId) -> Result<Vec<S
     }
 }
 
+/// What begins like the log's own case is nobody's to open or record in.
+fn reserved() -> InvalidEvent {
+    InvalidEvent {
+        index: 0,
+        field: "case".into(),
+        problem: format!("references that begin with {} are the log's own", own_case::RESERVED),
+        help: Some("give the case a reference such as 2020/146999".into()),
+    }
+}
+
 fn check_reference(reference: &str) -> Result<(), InvalidEvent> {
+    if reference.starts_with(own_case::RESERVED) {
+        return Err(reserved());
+    }
     let problem = if reference.trim().is_empty() {
         "is empty".to_owned()
     } else if reference.chars().count() > REFERENCE_CHARS_MAX {

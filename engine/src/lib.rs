@@ -38,11 +38,12 @@
 //! ```
 //!
 //! The modules in reading order: [`definition`] and [`case`] are pure, [`ledger`] is what proves, [`store`] keeps the log,
-//! [`engine`] brings them together, [`subscription`] follows the log, [`verify`] checks all of it, [`signer`] signs checkpoints of it, [`exchange`] reads and
+//! [`engine`] brings them together, [`subscription`] follows the log, [`verify`] checks all of it, [`sealer`] seals it and [`signer`] signs checkpoints of it, [`exchange`] reads and
 //! writes files. [`store::SledStore`] is the store on disk, [`workflows`] has the definitions that ship.
 
 pub mod case;
 mod case_cache;
+mod case_ends;
 mod closing_checkpoints;
 pub mod definition;
 mod definitions;
@@ -52,10 +53,14 @@ pub mod foreign;
 pub mod ledger;
 mod ledger_check;
 pub mod machine;
+pub mod own_case;
 pub mod projection;
 pub mod restore;
+mod seal_check;
+pub mod sealer;
 pub mod signer;
 pub mod spelling;
+mod stamping;
 pub mod store;
 pub mod subscription;
 pub mod trial;

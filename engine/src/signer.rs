@@ -26,7 +26,7 @@ use crate::ledger::note::{NOTE_BYTES_MAX, Note};
 use crate::ledger::proof::{EventProof, PROOF_FORMAT};
 use crate::machine;
 use crate::store::files::{DiskFiles, write_whole};
-use crate::store::{EventStore, LogTree, ReadError, StorageError, StoredEvent, decode};
+use crate::store::{AppendError, EventStore, LogTree, ReadError, StorageError, StoredEvent, decode};
 
 /// Signs for one log. Only the process that has the store open uses it.
 #[derive(Debug)]
@@ -95,6 +95,9 @@ pub enum SignError {
         /// What is wrong.
         source: CheckpointError,
     },
+    /// The log does not take the seal that has to stand before the checkpoint.
+    #[error("what a checkpoint rests on can't be recorded: {0}")]
+    Append(#[from] AppendError),
     /// The log can't be read.
     #[error(transparent)]
     Read(#[from] ReadError),
@@ -159,7 +162,17 @@ impl Signer {
         Ok(predecessors(&self.public_key()?, &rotations))
     }
 
-    /// Signs what the log is now: all that is acknowledged. Where it has not grown, gives the last checkpoint again.
+    /// Whether it may go on: the key is there, and the log agrees with the last checkpoint.
+    ///
+    /// # Errors
+    /// As [`Signer::sign`].
+    pub fn check(&self, store: &dyn EventStore) -> Result<(), SignError> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        self.key()?;
+        self.check_last(&LogTree::at_head(store)?).map(drop)
+    }
+
+    /// Signs what the log is now: all that is acknowledged, without a seal ([`crate::sealer::Sealer`] does both). Where it has not grown, gives the last checkpoint again.
     ///
     /// # Errors
     /// When the log contradicts the last checkpoint, or key, log or disk fail.

@@ -31,6 +31,7 @@ use crate::definition::Definition;
 use crate::definition::condition::EntityId;
 use crate::engine::{Engine, PAGE_EVENTS};
 use crate::machine;
+use crate::own_case;
 use crate::store::{CaseKey, ReadError, decode};
 use crate::verify::Progress;
 
@@ -251,7 +252,9 @@ pub fn trial(
         let page = engine.store().read_log(after, PAGE_EVENTS)?;
         let Some(last) = page.last() else { break };
         after = last.position;
-        for opening in page.iter().filter(|event| event.version == Version(1)) {
+        for opening in
+            page.iter().filter(|event| event.version == Version(1) && event.case_id != own_case::CASE_ID)
+        {
             let pin = decode(opening)?.definition;
             let name = pin.split_once('@').map_or(pin.as_str(), |(name, _)| name);
             if name == workflow {

@@ -21,6 +21,8 @@ use crate::case::state::CaseState;
 use crate::engine::Engine;
 use crate::ledger::chain::{leaf_hash, to_base64};
 use crate::ledger_check::TreeCheck;
+use crate::own_case;
+use crate::seal_check::SealCheck;
 use crate::store::{LogCopy, ReadError, StoredEvent, codec};
 
 pub use crate::ledger_check::Demand;
@@ -38,8 +40,10 @@ pub struct Verification {
     pub verified: bool,
     /// Events checked.
     pub events: u64,
-    /// Cases checked.
+    /// Cases checked, beside the log's own.
     pub cases: usize,
+    /// Seals of the ends of all cases that say what was worked out again.
+    pub seals_met: u64,
     /// Position of the last event.
     pub head: Position,
     /// Leaf hash of the last event, base64.
@@ -56,7 +60,7 @@ pub struct Verification {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// The check that failed: `position`, `canonical`, `leaf`, `version`, `chain`, `reference`, `definition`, `time`,
-    /// `tree`, `signature`, `checkpoint`, `copy`, `read`, `legality`.
+    /// `tree`, `seal`, `signature`, `checkpoint`, `copy`, `read`, `legality`.
     pub check: &'static str,
     /// The event's position.
     pub position: Position,
@@ -102,6 +106,7 @@ struct Verifier<'a> {
     events: u64,
     last_leaf: Option<[u8; 32]>,
     tree: TreeCheck<'a>,
+    seals: SealCheck,
     findings: Vec<Finding>,
 }
 
@@ -129,6 +134,7 @@ pub fn verify_against(
         events: 0,
         last_leaf: None,
         tree: TreeCheck::begin(engine.store().as_ref(), engine.signer(), checkpoints),
+        seals: SealCheck::begin(engine.store().as_ref()),
         findings: Vec::new(),
     };
     let head = *engine.store().head().borrow();
@@ -144,7 +150,8 @@ pub fn verify_against(
     Ok(Verification {
         verified: verifier.findings.is_empty(),
         events: verifier.events,
-        cases: verifier.chains.len(),
+        cases: verifier.chains.keys().filter(|case| **case != own_case::CASE_ID).count(),
+        seals_met: verifier.seals.seals(),
         head,
         last_leaf: verifier.last_leaf.as_ref().map(to_base64),
         root: to_base64(&tree.root),
@@ -232,6 +239,9 @@ impl Verifier<'_> {
             wrong("time", &format!("{} or later", self.latest), event.recorded_at.to_string());
         }
         self.latest = self.latest.max(event.recorded_at);
+        if let Some((expected, found)) = self.seals.push(stored.position.0, event, *leaf) {
+            self.find("seal", stored.position, Some(event.case.clone()), stored.version, &expected, found);
+        }
         self.check_chain(stored, event, *leaf);
     }
 
@@ -248,6 +258,14 @@ impl Verifier<'_> {
         }
         if event.prev != previous {
             wrong.push(("chain", told(&previous), told(&event.prev)));
+        }
+        let is_own = event.case_id == own_case::CASE_ID;
+        if is_own != event.case.starts_with(own_case::RESERVED)
+            || is_own && event.definition != own_case::definition().pin()
+        {
+            let expected =
+                format!("references that begin with {} for the log's own case alone", own_case::RESERVED);
+            wrong.push(("reference", expected, format!("{} under {}", event.case, event.definition)));
         }
         if event.case != reference {
             wrong.push(("reference", reference.clone(), event.case.clone()));

@@ -6,6 +6,7 @@ use casebook_engine::engine::Engine;
 use casebook_engine::ledger::checkpoint::{Checkpoint, CheckpointError, Rotation, successors};
 use casebook_engine::ledger::key::VerifierKey;
 use casebook_engine::ledger::note::{Note, NoteError};
+use casebook_engine::sealer::Sealer;
 use casebook_engine::signer::{Signer, believed};
 use casebook_engine::verify::{Demand, Finding, Verification};
 use clap::{Args, Subcommand};
@@ -29,7 +30,7 @@ pub(super) enum AuditCommand {
     Verify(VerifyArgs),
     /// Sign what the log is now; a copy kept elsewhere convicts every later change
     Checkpoint(CheckpointArgs),
-    /// Write a file that proves that one event is in the log
+    /// Write a file that proves that one event is in the log, or how many events a case has
     Proof(ProofArgs),
     /// Write a report on one case for a reader who was not there; verifies the log first
     Report(ReportArgs),
@@ -196,6 +197,11 @@ pub(super) fn signer_of(engine: &Engine) -> Result<&Signer, Failure> {
     engine.signer().ok_or_else(|| Failure::unexpected("nobody signs for these cases"))
 }
 
+/// Who seals the ends of all cases and signs.
+pub(super) fn sealer_of(engine: &Engine) -> Result<&Sealer, Failure> {
+    engine.sealer().ok_or_else(|| Failure::unexpected("nobody signs for these cases"))
+}
+
 /// A public key from the command line.
 pub(super) fn read_key(text: &str) -> Result<VerifierKey, Failure> {
     text.parse().map_err(|error| {
@@ -258,6 +264,10 @@ pub(super) fn tell(verification: &Verification, page: &mut Page) -> Result<(), F
         page.line(&format!(
             "  It meets {met}, brought or kept beside it: it begins with exactly what it was then."
         ))?;
+    }
+    if verification.seals_met > 0 {
+        let seals = count_of(usize::try_from(verification.seals_met).unwrap_or(usize::MAX), "seal", "seals");
+        page.line(&format!("  {seals} in it: each says how every case ended then, and each is right."))?;
     }
     if let Some(leaf) = &verification.last_leaf {
         page.line(&dim(&format!("  last event: position {}, leaf hash {leaf}", verification.head)))?;

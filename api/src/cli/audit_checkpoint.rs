@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::Globals;
 use super::answer::Failure;
-use super::audit::signer_of;
+use super::audit::sealer_of;
 use super::folder;
 use super::output_file::write_file;
 use super::page::Page;
@@ -15,7 +15,8 @@ use super::page::Page;
 /// Where to write it.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The checkpoint covers every event that was acknowledged until now. Send it to somebody who keeps it: whatever
+    after_help = "The checkpoint covers every event that was acknowledged until now, and a seal that is recorded first, in the log's own
+case casebook:ledger: how many events each case has, and which is its last. Send it to somebody who keeps it: whatever
 is changed, removed, reordered or put in later, `casebook audit verify --checkpoint FILE` finds it.
 It is refused where the log contradicts the last checkpoint that was signed. Signing reads no event again: that is what
 `casebook audit verify` does.
@@ -33,7 +34,7 @@ pub(super) struct CheckpointArgs {
 /// Runs the command.
 pub(super) fn run(args: &CheckpointArgs, globals: &Globals, page: &mut Page) -> Result<(), Failure> {
     let engine = folder::existing(globals, page)?;
-    let signed = signer_of(&engine)?.sign(engine.store().as_ref())?;
+    let signed = sealer_of(&engine)?.checkpoint()?;
     let text = signed.note.to_string();
     if let Some(path) = &args.output {
         write_file(path, text.as_bytes())?;

@@ -7,7 +7,7 @@ use clap::Args;
 use super::Globals;
 use super::answer::Failure;
 use super::audit::recompute;
-use super::document::{account, checkpointed, hand_out};
+use super::document::{account, checkpointed, hand_out, sealed};
 use super::folder;
 use super::page::Page;
 use crate::report::audit_document::audit_document;
@@ -46,6 +46,7 @@ pub(super) async fn run(args: &ReportArgs, globals: &Globals, page: &mut Page) -
     account.damage = damage;
     if is_verified {
         account.checkpoint = Some(checkpointed(&engine)?);
+        account.sealed = sealed(&engine, account.status.case_id)?;
     }
     let reference = account.status.reference.clone();
     match &args.output {

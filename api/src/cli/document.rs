@@ -2,17 +2,18 @@
 
 use std::path::Path;
 
+use casebook_engine::case::event::CaseId;
 use casebook_engine::case::reading::Cut;
 use casebook_engine::engine::{Engine, HistoryOrder};
 use casebook_engine::ledger::chain::to_base64;
 use casebook_engine::machine;
 
 use super::answer::Failure;
-use super::audit::signer_of;
+use super::audit::sealer_of;
 use super::folder;
 use super::output_file::write_file;
 use super::page::Page;
-use crate::report::account::{Account, Checkpointed};
+use crate::report::account::{Account, Checkpointed, SealedEnd};
 
 /// Everything that is told of a case, as it stands today.
 pub(super) async fn account(engine: &Engine, reference: &str) -> Result<Account, Failure> {
@@ -26,7 +27,7 @@ pub(super) async fn account(engine: &Engine, reference: &str) -> Result<Account,
 
 /// What the log is now, signed.
 pub(super) fn checkpointed(engine: &Engine) -> Result<Checkpointed, Failure> {
-    let signed = signer_of(engine)?.sign(engine.store().as_ref())?;
+    let signed = sealer_of(engine)?.checkpoint()?;
     Ok(Checkpointed {
         origin: signed.checkpoint.origin.clone(),
         size: signed.checkpoint.size,
@@ -34,6 +35,19 @@ pub(super) fn checkpointed(engine: &Engine) -> Result<Checkpointed, Failure> {
         note: signed.note.to_string(),
         vkey: signed.key.to_string(),
     })
+}
+
+/// What the last seal says of a case; `None` where nothing was sealed.
+pub(super) fn sealed(engine: &Engine, case_id: CaseId) -> Result<Option<SealedEnd>, Failure> {
+    let Some(proof) = sealer_of(engine)?.prove_end(case_id)? else { return Ok(None) };
+    let proven = proof.check(None).map_err(|error| Failure::unexpected(error.to_string()))?;
+    Ok(Some(SealedEnd {
+        events: proven.events,
+        head: proven.head.unwrap_or_default(),
+        size: proven.sealed_size,
+        position: proven.seal.position,
+        recorded_at: proven.seal.recorded_at,
+    }))
 }
 
 /// Writes a document to a file or, without one, to standard output.

@@ -83,6 +83,8 @@ struct FileReport {
     problems: Vec<LineProblem>,
     problem_count: usize,
     left_out_fields: Vec<&'static str>,
+    /// Lines of another log's own case.
+    own_left_out: usize,
 }
 
 /// A case of which nothing was recorded.
@@ -156,6 +158,7 @@ impl FileReport {
             problems: file.problems.clone(),
             problem_count: file.problem_count,
             left_out_fields: file.left_out.iter().copied().collect(),
+            own_left_out: file.own_left_out,
         }
     }
 
@@ -169,6 +172,7 @@ impl FileReport {
             problems: vec![problem],
             problem_count: 1,
             left_out_fields: Vec::new(),
+            own_left_out: 0,
         }
     }
 }
@@ -419,6 +423,13 @@ fn tell_summary(report: &FileReport, dry_run: bool, page: &mut Page) -> Result<(
     if !report.left_out_fields.is_empty() {
         let fields = report.left_out_fields.join(", ");
         page.paragraph(0, &dim(&format!("Left out, because this record gives its own: {fields}.")))?;
+    }
+    if report.own_left_out > 0 {
+        let lines = count_of(report.own_left_out, "line", "lines");
+        let text = format!(
+            "Left out: {lines} of the other log's own case; this log keeps its own. --as-is takes them over."
+        );
+        page.paragraph(0, &dim(&text))?;
     }
     let notes: usize = report.cases.iter().map(|case| case.notes_left_out).sum();
     if notes > 0 {

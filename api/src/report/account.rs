@@ -31,6 +31,8 @@ pub struct Account {
     pub day: Day,
     /// What the log was, signed.
     pub checkpoint: Option<Checkpointed>,
+    /// What the log's last seal says of the case.
+    pub sealed: Option<SealedEnd>,
     /// What verification found; `None` where it was not asked for.
     pub verification: Option<Verification>,
     /// What is wrong with the journal, where its end can't be read.
@@ -41,6 +43,21 @@ pub struct Account {
     pub recorded: Vec<RecordedOn>,
     pub(crate) titles: Titles,
     places: HashMap<Version, usize>,
+}
+
+/// What a seal of the log says of the case: that it is whole.
+#[derive(Debug, Clone, Serialize)]
+pub struct SealedEnd {
+    /// How many events the case had.
+    pub events: u64,
+    /// Leaf hash of the last, base64.
+    pub head: String,
+    /// How many events the log had.
+    pub size: u64,
+    /// Where the seal stands in the log.
+    pub position: u64,
+    /// When it was recorded.
+    pub recorded_at: String,
 }
 
 /// A signed checkpoint, as it is printed.
@@ -127,6 +144,7 @@ impl Account {
             recorded: recorded_on(state),
             titles: Titles::of(Some(definition)),
             checkpoint: None,
+            sealed: None,
             verification: None,
             damage: None,
             course,

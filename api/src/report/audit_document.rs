@@ -8,7 +8,7 @@ use casebook_engine::case::reading::{
 use casebook_engine::verify::Verification;
 use serde::Serialize;
 
-use super::account::{Account, Checkpointed, Counts, LateFact, RecordedOn};
+use super::account::{Account, Checkpointed, Counts, LateFact, RecordedOn, SealedEnd};
 use super::audit_page::NOT_COVERED;
 
 /// The report, for machines. Names never change their meaning; new ones may be added.
@@ -24,6 +24,7 @@ pub struct AuditDocument<'a> {
     journal_damage: Option<&'a str>,
     verification: Option<&'a Verification>,
     checkpoint: Option<&'a Checkpointed>,
+    sealed: Option<&'a SealedEnd>,
     counts: Counts,
     consistent: bool,
     inconsistent: &'a [EventMention],
@@ -57,6 +58,7 @@ pub fn audit_document(account: &Account) -> AuditDocument<'_> {
         journal_damage: account.damage.as_deref(),
         verification: account.verification.as_ref(),
         checkpoint: account.checkpoint.as_ref(),
+        sealed: account.sealed.as_ref(),
         counts: account.counts(),
         consistent: status.consistent,
         inconsistent: &status.inconsistent,

@@ -500,6 +500,11 @@ fn proof(account: &Account) -> Markup {
                 pre { (checkpoint.note) }
                 p { "The public key that signed it, to be compared with the one that the owner of the log publishes:" }
                 pre { (checkpoint.vkey) }
+                @if let Some(sealed) = &account.sealed {
+                    p { "The case is whole: by the seal of " (sealed.recorded_at) " (position " (sealed.position) "), it had exactly "
+                        (count_of(usize::try_from(sealed.events).unwrap_or(usize::MAX), "event", "events")) " when the log had " (sealed.size)
+                        ". This is proved with " code { "casebook audit proof " (account.status.reference) " --heads" } "." }
+                }
                 p { "One event is proved with " code { "casebook audit proof " (account.status.reference) " NUMBER" } ", and that file is checked without the log." }
             } @else { (nothing(&format!("{}.", checkpoint_line(account)))) }
             h3 { "What this report does not say" }

@@ -18,6 +18,7 @@ use serde_json::{Map, Value};
 
 use crate::case::event::{ProposedEvent, engine_types};
 use crate::definition::problem::suggestion;
+use crate::ledger::seal::LEDGER_REFERENCE;
 use crate::store::codec;
 
 /// The longest line, bytes: an event's longest canonical form, and as much again for white space and escapes.
@@ -112,6 +113,8 @@ pub struct EventFile {
     pub line_count: usize,
     /// Fields that an export adds, and that were left out.
     pub left_out: BTreeSet<&'static str>,
+    /// Lines of another log's own case, left out: each log speaks of itself.
+    pub own_left_out: usize,
     /// A line is wrong whose case cannot be told: any case of the file may lack it.
     pub has_stray_problem: bool,
 }
@@ -158,6 +161,10 @@ pub fn read_file(mut reader: impl BufRead) -> io::Result<EventFile> {
 impl EventFile {
     fn add(&mut self, number: usize, text: &[u8], line: EventLine, places: &mut HashMap<String, usize>) {
         self.line_count += 1;
+        if line.case == LEDGER_REFERENCE {
+            self.own_left_out += 1;
+            return;
+        }
         self.left_out.extend(line.left_out);
         let case = self.case_lines(&line.case, places);
         if line.is_engine_note {

@@ -3,7 +3,10 @@
 
 pub mod chain;
 pub mod checkpoint;
+pub mod head_map;
+pub mod heads_proof;
 pub mod key;
 pub mod note;
 pub mod proof;
+pub mod seal;
 pub mod tree;

@@ -94,7 +94,7 @@ pub enum ProofError {
     },
 }
 
-fn fails(check: &'static str, problem: impl ToString) -> ProofError {
+pub(super) fn fails(check: &'static str, problem: impl ToString) -> ProofError {
     ProofError::DoesNotHold { check, problem: problem.to_string() }
 }
 

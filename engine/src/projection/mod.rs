@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::case::event::{CaseId, Version};
 use crate::engine::Engine;
+use crate::own_case;
 use crate::store::{CaseKey, ModelWrite, ReadError};
 
 /// Events read at a time.
@@ -19,7 +20,7 @@ const PAGE_ENTRIES: usize = 500;
 /// Entries listed where no limit is given.
 const LIMIT_DEFAULT: usize = 100;
 
-/// A model that keeps something of each case, worked out from the whole case.
+/// A model that keeps something of each case, worked out from the whole case. The log's own case is left out.
 #[derive(Debug)]
 pub(crate) struct ByCase {
     /// Its name; the number in it changes with its shape, and an older one is left behind and rebuilt.
@@ -50,8 +51,9 @@ impl ByCase {
             let checkpoint = store.models().checkpoint(self.model)?;
             let page = store.read_log(checkpoint, PAGE_EVENTS)?;
             let Some(last) = page.last() else { return Ok(()) };
+            let of_others = page.iter().filter(|event| event.case_id != own_case::CASE_ID);
             let touched: BTreeMap<CaseId, Version> =
-                page.iter().map(|event| (event.case_id, event.version)).collect();
+                of_others.map(|event| (event.case_id, event.version)).collect();
             let mut writes = Vec::new();
             for (case_id, version) in touched {
                 let head = store.head_of(&CaseKey::Id(case_id))?;
