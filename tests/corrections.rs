@@ -268,7 +268,7 @@ fn a_breach_stays_and_says_that_its_ground_is_gone() {
     assert!(!desk.status().breaches[0].ground_gone);
     desk.record(&annulment(4));
     assert!(desk.status().breaches[0].ground_gone, "the interview did not happen");
-    assert_eq!(taken_by(None), Some((8, "event-annulled".to_owned())));
+    assert_eq!(taken_by(None), Some((9, "event-annulled".to_owned())));
 }
 
 #[test]

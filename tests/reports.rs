@@ -151,7 +151,7 @@ fn the_report_of_the_reference_case_says_what_the_published_text_says() {
         "“earlier that month”",
         "“admitted the offence … on 20 July”",
         "4 October 2023 “sentenced on 4 October”",
-        "immediate-custody",
+        "immediate custody",
         "Southwark Crown Court",
         "Heard, finding not recorded",
         "Decided by court.",
