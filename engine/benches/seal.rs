@@ -51,7 +51,8 @@ impl Writer<'_> {
                 id: EventId(Uuid::from_u64_pair(0x0192_0000_0000_7001, 0x8000_0000_0000_0000 | version)),
                 case_id,
                 version: Version(version),
-                recorded_at: "2026-01-01T00:00:00Z".parse().unwrap(),
+                // Ahead of the ledger's own events, whose time may not go back.
+                recorded_at: "2126-01-01T00:00:00Z".parse().unwrap(),
                 definition: "notes@1".into(),
                 prev: self.heads[case].as_ref().map(to_base64),
                 salt: "AAAAAAAAAAAAAAAAAAAAAA==".into(),
