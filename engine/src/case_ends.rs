@@ -126,7 +126,7 @@ pub(crate) fn brought_to(
     if at > Position(0) && last.is_some_and(is_sealed) {
         match forward(store, size) {
             Err(KeptError::Bad(bad)) => {
-                tracing::warn!(%bad, "the map of case ends is made anew from the log")
+                tracing::warn!(%bad, "the map of case ends is made anew from the log");
             }
             done => return Ok(done?),
         }
