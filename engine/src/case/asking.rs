@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::candidate::{Distinctions, Universe, candidates, new_entity, universe_for};
+use super::candidate::{Universe, Width, candidates, new_entity, universe_for};
 use super::effective::EffectiveEvent;
 use super::event::{Scope, engine_types};
 use super::explain::{explain, refuse};
@@ -23,7 +23,6 @@ const NEXT_ENTITIES_MAX: usize = 50;
 #[must_use]
 pub fn next(state: &CaseState) -> NextReading {
     let definition = state.definition();
-    let distinctions = Distinctions::of(definition);
     let universe = everything(definition, state.status());
     let mut reading = NextReading { may: Vec::new(), may_not: Vec::new() };
     for (index, event) in definition.events.iter().enumerate() {
@@ -31,7 +30,7 @@ pub fn next(state: &CaseState) -> NextReading {
             continue;
         }
         let id = EventTypeId(u16::try_from(index).unwrap_or(u16::MAX));
-        let (may, may_not) = asked(state, &distinctions, &universe, id, &Scope::new());
+        let (may, may_not) = asked(state, &universe, id, &Scope::new());
         reading.may.extend(may);
         reading.may_not.extend(may_not.into_iter().map(|(event, unmet)| {
             let question = Question::about(&event);
@@ -55,14 +54,13 @@ pub fn next(state: &CaseState) -> NextReading {
 /// The refusal, where none is legal.
 pub fn may(state: &CaseState, event: EventTypeId, scope: &Scope) -> Result<Vec<Possible>, Box<Refusal>> {
     let definition = state.definition();
-    let distinctions = Distinctions::of(definition);
     let mut universe = everything(definition, state.status());
     for (kind, id) in scope {
         if let Some(kind) = definition.kind(kind) {
             universe.insert(kind, vec![id.clone()]);
         }
     }
-    let (may, may_not) = asked(state, &distinctions, &universe, event, scope);
+    let (may, may_not) = asked(state, &universe, event, scope);
     match may_not.into_iter().next() {
         Some((event, unmet)) if may.is_empty() => {
             Err(Box::new(refuse(state, state.status(), &event, &unmet)))
@@ -91,7 +89,6 @@ type Refused = (Arc<EffectiveEvent>, Vec<Unmet>);
 /// For each scope: possible in some variant, or refused in all (then with what stands in the way of the first).
 fn asked(
     state: &CaseState,
-    distinctions: &Distinctions,
     universe: &Universe,
     event: EventTypeId,
     only: &Scope,
@@ -116,7 +113,7 @@ fn asked(
     }
     let mut may: Vec<Possible> = Vec::new();
     let mut may_not: Vec<Refused> = Vec::new();
-    for candidate in candidates(definition, distinctions, &universe, &BTreeSet::from([event])) {
+    for candidate in candidates(definition, &universe, &BTreeSet::from([event]), Width::Path) {
         let scope = candidate.event.scope().clone();
         let judgement = judge(definition, state.status(), &Question::about(&candidate.event));
         if !judgement.is_legal() {

@@ -71,7 +71,8 @@ impl MissingEvent {
     }
 }
 
-fn spoken(value: &Value) -> String {
+/// A value as a sentence or a step says it.
+pub(crate) fn spoken(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
@@ -122,6 +123,7 @@ pub(crate) fn universe_for(definition: &Definition, status: &Status, scope: &Sco
 }
 
 /// The field values that transitions and conditions tell apart, by event type.
+#[derive(Debug)]
 pub(crate) struct Distinctions {
     fields: HashMap<EventTypeId, BTreeMap<String, Vec<Value>>>,
 }
@@ -237,50 +239,126 @@ impl Distinctions {
     }
 }
 
+/// How widely events are thought of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Width {
+    /// As a path names them: no entity that may be left out, and a parent where there is only one that it can be.
+    Path,
+    /// In every way that rows and conditions tell apart: with and without what may be left out, under every parent.
+    Every {
+        /// Also without fields that are required, as a gap stands for an event of which nobody knows what it said.
+        with_gaps: bool,
+    },
+}
+
+impl Width {
+    /// In every way in which an event itself can be written.
+    pub(crate) const EVERY: Self = Self::Every { with_gaps: false };
+}
+
 /// Events of these types about every entity of the universe, in every way that matters.
 pub(crate) fn candidates(
     definition: &Definition,
-    distinctions: &Distinctions,
     universe: &Universe,
     types: &BTreeSet<EventTypeId>,
+    width: Width,
 ) -> Vec<Candidate> {
+    let distinctions = definition.distinctions();
     let mut candidates = Vec::new();
     for &event in types {
-        let event_type = definition.event_type(event);
-        let mut scopes = vec![Scope::new()];
-        for kind in &event_type.scope {
-            let ids = universe.get(kind).map_or(&[][..], Vec::as_slice);
-            scopes = scopes
-                .iter()
-                .flat_map(|scope| {
-                    ids.iter().map(|id| {
-                        let mut scope = scope.clone();
-                        scope.insert(definition.kinds[kind.index()].name.clone(), id.clone());
-                        name_parents(definition, universe, *kind, &mut scope);
-                        scope
-                    })
-                })
-                .collect();
+        let mut variants = distinctions.variants(event);
+        if let Width::Every { with_gaps } = width {
+            leave_fields_out(definition, (event, with_gaps), &mut variants);
         }
-        for scope in scopes {
-            for data in distinctions.variants(event) {
-                candidates.push(Candidate::new(definition, event, scope.clone(), data, candidates.len()));
+        for scope in scopes(definition, universe, event, width) {
+            for data in &variants {
+                let number = candidates.len();
+                candidates.push(Candidate::new(definition, event, scope.clone(), data.clone(), number));
             }
         }
     }
     candidates
 }
 
-/// A new entity needs its parents named; where the universe has one only, it is that one.
-fn name_parents(definition: &Definition, universe: &Universe, kind: KindId, scope: &mut Scope) {
-    let mut next = definition.kinds[kind.index()].parent;
-    while let Some(parent) = next {
-        let kind = &definition.kinds[parent.index()];
-        if let Some([only]) = universe.get(&parent).map(Vec::as_slice) {
-            scope.entry(kind.name.clone()).or_insert_with(|| only.clone());
+/// The scopes of candidates, each once, and which of them each candidate has.
+pub(crate) fn scopes_of(candidates: &[Candidate]) -> (Vec<&Scope>, Vec<usize>) {
+    let mut known: HashMap<&Scope, usize> = HashMap::new();
+    let mut scopes = Vec::new();
+    let scope_of = candidates.iter().map(|candidate| {
+        *known.entry(candidate.event.scope()).or_insert_with(|| {
+            scopes.push(candidate.event.scope());
+            scopes.len() - 1
+        })
+    });
+    let scope_of = scope_of.collect();
+    (scopes, scope_of)
+}
+
+/// Adds to the variants those without a field that rows look at and that may be lacking.
+fn leave_fields_out(
+    definition: &Definition,
+    (event, with_gaps): (EventTypeId, bool),
+    variants: &mut Vec<Payload>,
+) {
+    let rows = definition.strands.iter().flat_map(|strand| strand.rows.get(&event).into_iter().flatten());
+    let starts = definition.strands.iter().flat_map(|strand| &strand.initial);
+    let starts = starts.filter(|initial| initial.on == Some(event)).flat_map(|initial| &initial.branches);
+    let branches = rows.flat_map(|row| &row.branches).chain(starts);
+    let fields: BTreeSet<&String> =
+        branches.flat_map(|branch| &branch.matches).map(|(field, _)| field).collect();
+    let schema = &definition.event_type(event).schema;
+    for field in fields {
+        let may_lack = |required: bool| !required || (with_gaps && definition.event_type(event).may_be_gap);
+        if schema.field(std::slice::from_ref(field)).is_none_or(|described| !may_lack(described.required)) {
+            continue;
         }
-        next = kind.parent;
+        for mut variant in variants.clone() {
+            if variant.remove(field).is_some() && !variants.contains(&variant) {
+                variants.push(variant);
+            }
+        }
     }
+}
+
+/// What an event of a type may be about. A new entity's parents are named with it.
+fn scopes(definition: &Definition, universe: &Universe, event: EventTypeId, width: Width) -> Vec<Scope> {
+    let event_type = definition.event_type(event);
+    let is_path = width == Width::Path;
+    let mut named: Vec<(KindId, bool)> = Vec::new();
+    for kind in &event_type.scope {
+        let mut next = Some(*kind);
+        while let Some(kind) = next {
+            let is_known = named.iter().any(|(known, _)| *known == kind);
+            let is_asked = event_type.scope.contains(&kind);
+            let are_many = universe.get(&kind).is_none_or(|ids| ids.len() != 1);
+            if !is_known && !(is_path && !is_asked && are_many) {
+                named.push((kind, false));
+            }
+            let introduces = event_type.introduction_of(kind) != Introduction::Never;
+            next = definition.kinds[kind.index()].parent.filter(|_| is_path || introduces);
+        }
+    }
+    if !is_path {
+        let optional = event_type.scope_optional.iter();
+        let optional = optional.filter(|kind| !named.iter().any(|(known, _)| known == *kind));
+        let optional: Vec<(KindId, bool)> = optional.map(|kind| (*kind, true)).collect();
+        named.extend(optional);
+    }
+    let mut scopes = vec![Scope::new()];
+    for (kind, may_be_left_out) in named {
+        let name = &definition.kinds[kind.index()].name;
+        let ids = universe.get(&kind).map_or(&[][..], Vec::as_slice);
+        let with = |scope: &Scope| -> Vec<Scope> {
+            let with_id = |id: &String| {
+                let mut scope = scope.clone();
+                scope.insert(name.clone(), id.clone());
+                scope
+            };
+            may_be_left_out.then(|| scope.clone()).into_iter().chain(ids.iter().map(with_id)).collect()
+        };
+        scopes = scopes.iter().flat_map(with).collect();
+    }
+    scopes
 }
 
 /// A missing event: type, scope, and the values that it must have had.

@@ -150,6 +150,27 @@ pub(crate) fn status_for(
 
 /// Judges an event against the status at its place.
 pub(crate) fn judge(definition: &Definition, before: &Status, question: &Question<'_>) -> Judgement {
+    judge_until(definition, before, question, |_| false)
+}
+
+/// Whether nothing that stands in the way of an event refuses it. Stops at the first that does.
+pub(crate) fn passes(
+    definition: &Definition,
+    before: &Status,
+    question: &Question<'_>,
+    refuses: impl Fn(&Unmet) -> bool,
+) -> bool {
+    let judgement = judge_until(definition, before, question, &refuses);
+    !judgement.unmet.iter().any(refuses)
+}
+
+/// Judges an event until something is found that is enough to know.
+fn judge_until(
+    definition: &Definition,
+    before: &Status,
+    question: &Question<'_>,
+    is_enough: impl Fn(&Unmet) -> bool,
+) -> Judgement {
     let (introduced, scope_problems) = status_for(definition, before, question);
     let status = introduced.as_ref().unwrap_or(before);
     let event_type = definition.event_type(question.event_type);
@@ -160,6 +181,9 @@ pub(crate) fn judge(definition: &Definition, before: &Status, question: &Questio
     }
     let closure = status.closure(definition, question.scope);
     judge_strands(definition, status, &closure, question, &mut judgement);
+    if judgement.unmet.iter().any(&is_enough) {
+        return judgement;
+    }
     if !question.is_hypothetical() {
         judge_authority(definition, before, event_type, question, &mut judgement);
     }
@@ -167,6 +191,9 @@ pub(crate) fn judge(definition: &Definition, before: &Status, question: &Questio
     let is_asked = |rule: &Rule| !(question.is_gap && rule.class == RuleClass::Authority);
     for (index, rule) in event_type.rules.iter().enumerate().filter(|(_, rule)| is_asked(rule)) {
         judge_rule(rule, index, question.is_gap, &scene, &mut judgement);
+        if judgement.unmet.last().is_some_and(&is_enough) {
+            break;
+        }
     }
     judgement
 }

@@ -11,7 +11,7 @@ use std::hash::{Hash, Hasher};
 
 use serde_json::Value;
 
-use super::candidate::{Candidate, Distinctions, MissingEvent, Universe, candidates, universe_for};
+use super::candidate::{Candidate, MissingEvent, Universe, Width, candidates, universe_for};
 use super::event::{Payload, engine_types};
 use super::judge::{Question, Unmet, closed_state, judge, status_for};
 use super::refusal::Step;
@@ -155,14 +155,8 @@ pub(crate) fn shortest_path(definition: &Definition, start: &Status, goal: &Ques
     for types in &mut layers {
         types.retain(|event| !definition.event_type(*event).is_unsought);
     }
-    let ground = Ground {
-        definition,
-        start,
-        goal,
-        distinctions: Distinctions::of(definition),
-        universe: universe_for(definition, start, goal.scope),
-        layers,
-    };
+    let ground =
+        Ground { definition, start, goal, universe: universe_for(definition, start, goal.scope), layers };
     let blameless = ground.shortest(true, STRICT_TRIALS_MAX);
     let way = match &blameless {
         Way::Found { .. } => &blameless,
@@ -200,7 +194,6 @@ struct Ground<'a> {
     definition: &'a Definition,
     start: &'a Status,
     goal: &'a Question<'a>,
-    distinctions: Distinctions,
     universe: Universe,
     layers: Vec<BTreeSet<EventTypeId>>,
 }
@@ -248,7 +241,7 @@ impl Ground<'_> {
         length_max: usize,
         trials_max: usize,
     ) -> (Way, usize) {
-        let candidates = candidates(self.definition, &self.distinctions, &self.universe, types);
+        let candidates = candidates(self.definition, &self.universe, types, Width::Path);
         let trials_left = Cell::new(trials_max);
         let search = Search {
             definition: self.definition,
@@ -328,18 +321,22 @@ pub(crate) fn missing_steps(
     };
     types.retain(|event| definition.event_type(*event).may_be_gap);
     let universe = universe_for(definition, start, goal.scope);
-    let candidates = candidates(definition, &Distinctions::of(definition), &universe, &types);
+    let candidates = candidates(definition, &universe, &types, Width::Path);
     let trials_left = Cell::new(GAP_TRIALS_MAX);
-    let search = Search {
+    let shortest = Search {
         definition,
         candidates: &candidates,
         goal,
         strict,
-        every_end: true,
+        every_end: false,
         length_max: usize::MAX,
         trials_left: &trials_left,
         beside: None,
     };
+    // How long the shortest ways are comes first: without all ends, far fewer statuses are told apart.
+    let Found::Paths { paths, is_certain: true, .. } = shortest.from(start) else { return Missing::Nothing };
+    let length_max = paths.first().map_or(usize::MAX, Vec::len);
+    let search = Search { every_end: true, length_max, ..shortest };
     // A way of which it is not certain that it is the only shortest one would be a guess.
     let Found::Paths { paths, used, is_certain: true } = search.from(start) else { return Missing::Nothing };
     let (steps, taken) = with_alternatives(&search, start, &paths[0]);

@@ -7,9 +7,11 @@ use std::cell::Cell;
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, HashMap};
 
-use super::candidate::Candidate;
+use foldhash::fast::FixedState;
+
+use super::candidate::{Candidate, scopes_of};
 use super::event::{Scope, engine_types};
-use super::judge::{Judgement, Question, Unmet, judge};
+use super::judge::{Question, Unmet, passes};
 use super::remaining::{Missing, NEVER, Remaining};
 use super::status::{Status, branches_for};
 use super::told_apart::ToldApart;
@@ -71,7 +73,7 @@ impl Beside<'_> {
     /// The other's status after the candidate at this index, if it is legal there as well.
     fn after(&self, status: &Status, by: usize) -> Option<Status> {
         let event = &self.candidates[by].event;
-        if !passes(&judge(self.definition, status, &Question::about(event)), false) {
+        if !passes(self.definition, status, &Question::about(event), |unmet| refuses(unmet, false)) {
             return None;
         }
         let mut after = status.clone();
@@ -117,15 +119,7 @@ impl<'a> Search<'a> {
             None => ToldApart::by(self.definition, &asked),
         };
         let every_strand = ToldApart::default().and_every_strand(self.definition);
-        let mut index: HashMap<&Scope, usize> = HashMap::new();
-        let mut scopes = Vec::new();
-        let scope_of = self.candidates.iter().map(|candidate| {
-            *index.entry(candidate.event.scope()).or_insert_with(|| {
-                scopes.push(candidate.event.scope());
-                scopes.len() - 1
-            })
-        });
-        let scope_of = scope_of.collect();
+        let (scopes, scope_of) = scopes_of(self.candidates);
         Tried {
             told: if self.every_end { told.and_every_strand(self.definition) } else { told },
             every_strand,
@@ -156,7 +150,11 @@ impl<'a> Search<'a> {
             tried,
             nodes: vec![begin],
             // The opening of a case is a step even where it changes nothing that is told apart.
-            shortest: if self.beside.is_some() { HashMap::new() } else { HashMap::from([(key, (0, 0))]) },
+            shortest: if self.beside.is_some() {
+                HashMap::default()
+            } else {
+                [(key, (0, 0))].into_iter().collect()
+            },
             open: BinaryHeap::from([(Reverse(missing.steps.max(1)), 0, Reverse(0))]),
             best: None,
             limit: self.length_max.min(NEVER - 1),
@@ -190,13 +188,13 @@ impl<'a> Search<'a> {
     }
 
     pub(crate) fn is_reached(&self, status: &Status) -> bool {
-        passes(&judge(self.definition, status, self.goal), self.strict)
+        passes(self.definition, status, self.goal, |unmet| refuses(unmet, self.strict))
     }
 
     /// The status after a candidate, if it is legal there.
     pub(crate) fn after(&self, status: &Status, candidate: &Candidate) -> Option<Status> {
         let question = Question::about(&candidate.event);
-        if !passes(&judge(self.definition, status, &question), self.strict) {
+        if !passes(self.definition, status, &question, |unmet| refuses(unmet, self.strict)) {
             return None;
         }
         let mut after = status.clone();
@@ -297,7 +295,7 @@ struct Round<'s, 'a> {
     tried: Tried<'a>,
     nodes: Vec<Node>,
     /// By key: the length of the shortest way there, and its node.
-    shortest: HashMap<u128, (usize, usize)>,
+    shortest: HashMap<u128, (usize, usize), FixedState>,
     /// By estimate, the longest way first among equals.
     open: BinaryHeap<(Reverse<usize>, usize, Reverse<usize>)>,
     /// The shortest way to the goal so far.
@@ -377,7 +375,8 @@ impl Round<'_, '_> {
                 way.push(by);
                 missing.steps == 0 && length <= self.limit && (other.is_reached)(&status, there, &way)
             }
-            _ => self.search.is_reached(&status),
+            // What is missing at least is missing.
+            _ => missing.steps == 0 && self.search.is_reached(&status),
         };
         let remaining = if is_goal { 0 } else { missing.steps.max(1) };
         if length.saturating_add(remaining) > self.longest_wanted() {
@@ -395,12 +394,13 @@ impl Round<'_, '_> {
     }
 }
 
-fn passes(judgement: &Judgement, strict: bool) -> bool {
-    judgement.unmet.iter().all(|unmet| match unmet.class() {
-        RuleClass::Compliance => !strict,
-        RuleClass::Authority => !matches!(unmet, Unmet::Rule { .. }),
-        RuleClass::Logical | RuleClass::Gap => false,
-    })
+/// Whether it stands in the way of a step, or of the goal.
+fn refuses(unmet: &Unmet, strict: bool) -> bool {
+    match unmet.class() {
+        RuleClass::Compliance => strict,
+        RuleClass::Authority => matches!(unmet, Unmet::Rule { .. }),
+        RuleClass::Logical | RuleClass::Gap => true,
+    }
 }
 
 fn trace(nodes: &[Node], mut index: usize) -> Vec<usize> {
@@ -454,108 +454,16 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::super::candidate::{Distinctions, candidates, universe_for};
+    use super::super::candidate::{Width, candidates, universe_for};
     use super::super::event::{Payload, engine_types};
+    use super::super::judge::judge;
     use super::super::path::{Missing, missing_steps, shortest_path};
     use super::*;
     use crate::definition::EventTypeId;
-    use crate::definition::compile::compile;
-    use crate::definition::source::SourceFile;
+    use crate::definition::drawn::{Drawn, compiled};
 
     /// The most statuses that the oracle looks at.
     const STATUSES_MAX: usize = 400;
-
-    fn definition(text: &str) -> Definition {
-        compile(&[SourceFile { name: "definition.yaml".into(), text: text.into() }])
-            .unwrap_or_else(|problems| panic!("{problems:#?}\n{text}"))
-    }
-
-    /// A small generator of numbers that a seed repeats (SplitMix64).
-    struct Numbers(u64);
-
-    impl Numbers {
-        fn below(&mut self, bound: usize) -> usize {
-            self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            let mut mixed = self.0;
-            mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            usize::try_from((mixed ^ (mixed >> 31)) % bound as u64).expect("a small number")
-        }
-
-        fn condition(&mut self, events: usize, depth: usize) -> String {
-            let event = self.below(events);
-            let (strand, state) = (self.below(2), self.below(3));
-            match self.below(if depth == 0 { 8 } else { 10 }) {
-                0 | 1 => format!("case.happened('e{event}')"),
-                2 => format!("!case.happened('e{event}')"),
-                3 => format!("case.count('e{event}') >= {}", 2 + self.below(2)),
-                4 => format!("case.state('s{strand}') == 'x{state}'"),
-                5 => format!("case.state('s{strand}') != 'x{state}'"),
-                6 => format!("case.items.exists(i, i.state('item') == 'x{state}')"),
-                7 => format!("case.items.all(i, i.state('item') in ['x{state}', 'x1'])"),
-                8 => format!("({} || {})", self.condition(events, 0), self.condition(events, 0)),
-                _ => format!("{} && {}", self.condition(events, 0), self.condition(events, 0)),
-            }
-        }
-
-        /// A definition of two strands of the case, and one of an item, with rules of every kind.
-        fn definition(&mut self) -> String {
-            let count = 5 + self.below(4);
-            let mut text = String::from(
-                "workflow: random\nversion: 1\nlanguage: casebook/1\ntitle: Random\ntimezone: Europe/London\n\
-                 roles: { clerk: { title: Clerk } }\nentities: { item: { title: Item, introduced-by: item-added } }\n\
-                 events:\n  case-opened: { title: Opened }\n  item-added: { title: Added, scope: [item] }\n",
-            );
-            let of_items = count - 2;
-            for event in 0..count {
-                let scope = if event >= of_items { ", scope: [item]" } else { "" };
-                let (has_gap, has_kind) = (self.below(2) == 0, event == 0);
-                let data = if has_kind {
-                    ", data: { properties: { kind: { enum: [a, b] } }, required: [kind] }"
-                } else {
-                    ""
-                };
-                write!(text, "  e{event}: {{ title: E{event}, gap: {has_gap}{scope}{data}, rules: [")
-                    .expect("a text");
-                for rule in 0..self.below(3) {
-                    let class = ["logical", "logical", "compliance"][self.below(3)];
-                    let require = self.condition(count, 1);
-                    write!(
-                        text,
-                        "{{ id: r{event}-{rule}, class: {class}, require: \"{require}\", message: no }}, "
-                    )
-                    .expect("a text");
-                }
-                text.push_str("] }\n");
-            }
-            text.push_str("strands:\n");
-            for strand in ["s0", "s1", "item"] {
-                let per = if strand == "item" { "per: item, " } else { "" };
-                write!(text, "  {strand}: {{ title: S, {per}states: {{ x0: {{}}, x1: {{}}, x2: {{}}, x3: {{}} }}, initial: x0, transitions: [")
-                    .expect("a text");
-                let range = if strand == "item" { of_items..count } else { 0..of_items };
-                let mut taken = HashSet::new();
-                for _ in 0..3 + self.below(4) {
-                    let (event, from, to) =
-                        (range.start + self.below(range.len()), self.below(4), self.below(4));
-                    if !taken.insert((event, from)) {
-                        continue;
-                    }
-                    let leads = if event == 0 {
-                        format!(
-                            "choose: [{{ where: {{ kind: a }}, to: x{to} }}, {{ to: x{} }}]",
-                            self.below(4)
-                        )
-                    } else {
-                        format!("to: x{to}")
-                    };
-                    write!(text, "{{ on: e{event}, from: x{from}, {leads} }}, ").expect("a text");
-                }
-                text.push_str("] }\n");
-            }
-            text
-        }
-    }
 
     /// Everything that a status says, but for how often something happened beyond what any rule asks.
     fn whole(definition: &Definition, status: &Status) -> String {
@@ -585,7 +493,7 @@ mod tests {
             !engine_types::ALL.contains(&definition.event_type(*event).name.as_str()) && is_step(*event)
         });
         let universe = universe_for(definition, start, goal.scope);
-        let all = candidates(definition, &Distinctions::of(definition), &universe, &types.collect());
+        let all = candidates(definition, &universe, &types.collect(), Width::Path);
         let mut seen = HashSet::from([whole(definition, start)]);
         let mut layer = vec![start.clone()];
         for length in 1.. {
@@ -593,7 +501,7 @@ mod tests {
             for status in &layer {
                 for candidate in &all {
                     let question = Question::about(&candidate.event);
-                    if !passes(&judge(definition, status, &question), strict) {
+                    if !passes(definition, status, &question, |unmet| refuses(unmet, strict)) {
                         continue;
                     }
                     let mut after = status.clone();
@@ -601,7 +509,7 @@ mod tests {
                     if !seen.insert(whole(definition, &after)) {
                         continue;
                     }
-                    if passes(&judge(definition, &after, goal), strict) {
+                    if passes(definition, &after, goal, |unmet| refuses(unmet, strict)) {
                         return Ok(Some(length));
                     }
                     next.push(after);
@@ -624,7 +532,7 @@ mod tests {
 
     /// Compares with the oracle the path to every event that is refused at the start; answers how many were compared.
     fn compare(text: &str) -> usize {
-        let definition = definition(text);
+        let definition = compiled(text);
         let mut start = Status::before_opening(&definition);
         start.step(&definition, &question(&definition, "case-opened", &Scope::new()).event);
         let mut compared = 0;
@@ -676,13 +584,13 @@ mod tests {
 
         #[test]
         fn a_path_is_as_short_as_plain_breadth_first_search_finds_it(seed in any::<u64>()) {
-            compare(&Numbers(seed).definition());
+            compare(&Drawn(seed).definition());
         }
     }
 
     #[test]
     fn the_oracle_has_something_to_compare() {
-        let compared: usize = (0..12).map(|seed| compare(&Numbers(seed).definition())).sum();
+        let compared: usize = (0..12).map(|seed| compare(&Drawn(seed).definition())).sum();
         assert!(compared > 12, "{compared}");
     }
 
@@ -719,7 +627,7 @@ strands:
       - { on: shortened, from: a, to: d }
       - { on: done, from: d, to: e }
 ";
-        let definition = definition(text);
+        let definition = compiled(text);
         let start = Status::before_opening(&definition);
         let goal = question(&definition, "done", &Scope::new());
         let goal = Question::about(&goal.event);

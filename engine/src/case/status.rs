@@ -508,6 +508,11 @@ fn carried_events(
 }
 
 impl Entity {
+    /// What has happened to it, by type: how often, and the last.
+    pub(crate) fn happened(&self) -> impl Iterator<Item = (EventTypeId, u64, &Arc<EffectiveEvent>)> {
+        self.happened.iter().map(|(event, happened)| (*event, happened.count, &happened.last))
+    }
+
     fn note(&mut self, event_type: EventTypeId, event: &Arc<EffectiveEvent>) {
         match self.happened.binary_search_by_key(&event_type, |(event, _)| *event) {
             Ok(index) => {

@@ -1,13 +1,13 @@
 //! What tells two statuses apart for one search: the strands, overlays, facts and fields that its events and rules read.
 
-use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, BTreeSet};
-use std::hash::{Hash, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher};
 
+use foldhash::fast::{FixedState, FoldHasher};
 use serde_json::Value;
 
 use super::event::Payload;
-use super::status::Status;
+use super::status::{Entity, Status};
 use crate::definition::condition::{Condition, EntityId, Expr};
 use crate::definition::{Definition, DerivedId, EventTypeId, Ownership, StrandId};
 
@@ -28,8 +28,8 @@ pub(crate) struct Last {
 /// What the events of one search, and their rules, read.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ToldApart {
-    strands: BTreeSet<StrandId>,
-    overlays: BTreeMap<StrandId, u32>,
+    /// By strand: `None` where it is not read, else the overlays that are, one bit each.
+    strands: Vec<Option<u32>>,
     events: BTreeMap<EventTypeId, Last>,
     entity_fields: BTreeSet<Vec<String>>,
     derived: BTreeSet<DerivedId>,
@@ -50,9 +50,9 @@ impl ToldApart {
                 }
             }
             let owned = event_type.moves.iter().filter(|(_, ownership)| *ownership == Ownership::Owns);
-            told.strands.extend(owned.map(|(strand, _)| *strand));
+            owned.for_each(|(strand, _)| _ = told.strand(*strand));
         }
-        told.strands.extend(definition.after_closing.as_ref().map(|closing| closing.strand));
+        definition.after_closing.iter().for_each(|closing| _ = told.strand(closing.strand));
         told.follow_derived(definition);
         told
     }
@@ -71,8 +71,7 @@ impl ToldApart {
     pub(crate) fn and_every_strand(mut self, definition: &Definition) -> Self {
         for index in 0..definition.strands.len() {
             let strand = StrandId(u16::try_from(index).unwrap_or(u16::MAX));
-            self.strands.insert(strand);
-            self.overlays.insert(strand, u32::MAX);
+            *self.strand(strand) = u32::MAX;
         }
         self
     }
@@ -93,16 +92,23 @@ impl ToldApart {
         }
         self.follow_derived(definition);
         for strand in strands {
-            self.strands.insert(*strand);
-            self.overlays.insert(*strand, u32::MAX);
+            *self.strand(*strand) = u32::MAX;
         }
         self
     }
 
     /// The same, and a strand's state besides.
     pub(crate) fn and_strand(mut self, strand: StrandId) -> Self {
-        self.strands.insert(strand);
+        self.strand(strand);
         self
+    }
+
+    /// The strand is read; the overlays of it that are.
+    fn strand(&mut self, strand: StrandId) -> &mut u32 {
+        if self.strands.len() <= strand.index() {
+            self.strands.resize(strand.index() + 1, None);
+        }
+        self.strands[strand.index()].get_or_insert(0)
     }
 
     fn last(&mut self, event: EventTypeId) -> &mut Last {
@@ -135,10 +141,9 @@ impl ToldApart {
             }
             Expr::Quantified { body, .. } => self.walk(body),
             Expr::EntityData(_, path) => _ = self.entity_fields.insert(path.clone()),
-            Expr::State(_, strand) => _ = self.strands.insert(*strand),
+            Expr::State(_, strand) => _ = self.strand(*strand),
             Expr::Overlay(_, strand, overlay) => {
-                self.strands.insert(*strand);
-                *self.overlays.entry(*strand).or_default() |= 1 << overlay.0;
+                *self.strand(*strand) |= 1 << overlay.0;
             }
             Expr::Derived(_, derived) => _ = self.derived.insert(*derived),
             Expr::Happened(_, event) | Expr::Count(_, event) | Expr::Last(_, event) => _ = self.last(*event),
@@ -188,12 +193,16 @@ impl ToldApart {
 
     /// Whether the strand's state matters.
     pub(crate) fn reads_strand(&self, strand: StrandId) -> bool {
-        self.strands.contains(&strand)
+        self.read(strand).is_some()
     }
 
     /// Overlays of a strand that matter, one bit each.
     pub(crate) fn overlays(&self, strand: StrandId) -> u32 {
-        self.overlays.get(&strand).copied().unwrap_or(0)
+        self.read(strand).unwrap_or(0)
+    }
+
+    fn read(&self, strand: StrandId) -> Option<u32> {
+        self.strands.get(strand.index()).copied().flatten()
     }
 
     /// Whether any field of an entity matters.
@@ -203,39 +212,93 @@ impl ToldApart {
 
     /// Equal for statuses that no event of the search, and none of its rules, tells apart.
     pub(crate) fn key(&self, status: &Status) -> u128 {
-        let mut hashers = [DefaultHasher::new(), DefaultHasher::new()];
-        1u8.hash(&mut hashers[1]);
-        for hasher in &mut hashers {
-            for (id, entity) in status.entities() {
-                (entity.kind, &entity.id, entity.parent).hash(hasher);
-                for at in entity.strands.iter().filter(|at| self.strands.contains(&at.strand)) {
-                    (at.state, at.overlays & self.overlays(at.strand)).hash(hasher);
-                }
-                if self.reads_entities() {
-                    entity.absent.map(|cause| cause as u8).hash(hasher);
-                }
-                for path in &self.entity_fields {
-                    field(&entity.data, path).map(Value::to_string).hash(hasher);
-                }
-                for (event, asked) in &self.events {
-                    let Some((count, last)) = status.happened(id, *event) else { continue };
-                    (event, count.min(asked.count)).hash(hasher);
-                    if asked.is_read_whole {
-                        // Events that are only thought of have no date and nobody who records them.
-                        let facts = last.facts();
-                        facts.recorder_role.map(|_| last.version().0).hash(hasher);
-                    }
-                    if !asked.fields.is_empty() {
-                        let facts = last.facts();
-                        facts.absent.map(|cause| cause as u8).hash(hasher);
-                        for path in &asked.fields {
-                            field(facts.data, path).map(Value::to_string).hash(hasher);
-                        }
-                    }
+        let mut hasher = Twofold::new();
+        for (_, entity) in status.entities() {
+            self.tell(entity, &mut hasher);
+        }
+        hasher.both()
+    }
+
+    fn tell(&self, entity: &Entity, hasher: &mut Twofold) {
+        (entity.kind, &entity.id, entity.parent).hash(hasher);
+        for at in &entity.strands {
+            if let Some(overlays) = self.read(at.strand) {
+                (at.state, at.overlays & overlays).hash(hasher);
+            }
+        }
+        if self.reads_entities() {
+            entity.absent.map(|cause| cause as u8).hash(hasher);
+        }
+        for path in &self.entity_fields {
+            field(&entity.data, path).hash(hasher);
+        }
+        let mut asked = self.events.iter().peekable();
+        for (event, count, last) in entity.happened() {
+            while asked.next_if(|(other, _)| **other < event).is_some() {}
+            let Some((_, asked)) = asked.next_if(|(other, _)| **other == event) else { continue };
+            (event, count.min(asked.count)).hash(hasher);
+            if asked.is_read_whole {
+                // Events that are only thought of have no date and nobody who records them.
+                let facts = last.facts();
+                facts.recorder_role.map(|_| last.version().0).hash(hasher);
+            }
+            if !asked.fields.is_empty() {
+                let facts = last.facts();
+                facts.absent.map(|cause| cause as u8).hash(hasher);
+                for path in &asked.fields {
+                    field(facts.data, path).hash(hasher);
                 }
             }
         }
-        (u128::from(hashers[0].finish()) << 64) | u128::from(hashers[1].finish())
+    }
+}
+
+/// Two hashes of the same, in one pass: equal keys of statuses that are not would lose a way.
+struct Twofold(FoldHasher<'static>, FoldHasher<'static>);
+
+impl Twofold {
+    fn new() -> Self {
+        Self(FixedState::with_seed(1).build_hasher(), FixedState::with_seed(2).build_hasher())
+    }
+
+    fn both(&self) -> u128 {
+        (u128::from(self.0.finish()) << 64) | u128::from(self.1.finish())
+    }
+}
+
+impl Hasher for Twofold {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.write(bytes);
+        self.1.write(bytes);
+    }
+
+    fn write_u8(&mut self, number: u8) {
+        self.0.write_u8(number);
+        self.1.write_u8(number);
+    }
+
+    fn write_u16(&mut self, number: u16) {
+        self.0.write_u16(number);
+        self.1.write_u16(number);
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.0.write_u32(number);
+        self.1.write_u32(number);
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0.write_u64(number);
+        self.1.write_u64(number);
+    }
+
+    fn write_usize(&mut self, number: usize) {
+        self.0.write_usize(number);
+        self.1.write_usize(number);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0.finish()
     }
 }
 

@@ -3,6 +3,7 @@
 //! Everything is compiled in the order of canonical JSON, so that the same digest gives the same indexes.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::OnceLock;
 
 use sha2::{Digest, Sha256};
 
@@ -107,6 +108,7 @@ impl<'s, 'f> Resolver<'s, 'f> {
             vocabulary: labels.map(|(l, labels)| (l.clone(), labels.iter().cloned().collect())).collect(),
             canonical,
             event_index: HashMap::new(),
+            distinctions: OnceLock::new(),
         };
         Self {
             source,

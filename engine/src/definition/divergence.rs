@@ -13,14 +13,14 @@ use serde_json::Value;
 use super::behaviour::{Differs, Part, RefusedBy, StateChange};
 use super::deadline::Deadline;
 use super::mentions::Mentions;
-use super::reach::{candidates, that_matter, universe};
+use super::reach::{that_matter, universe};
 use super::rehearsal::LastAnswer;
 use super::scenario::DeadlineExpectation;
 use super::witness::{
     Pair, candidate, dated, earlier_step, is_accepted, last_steps, play, standings, with_values,
 };
 use super::{Definition, EventTypeId, StrandId};
-use crate::case::candidate::Candidate;
+use crate::case::candidate::{Candidate, Width, candidates};
 use crate::case::day::Day;
 use crate::case::deadline::due_words;
 use crate::case::deadline_reading::deadlines;
@@ -126,7 +126,8 @@ impl<'a> Ground<'a> {
         let mut filled: Vec<(Scope, Payload)> = Vec::new();
         for definition in [pair.0, pair.1] {
             let Some(event) = definition.event(target.event) else { continue };
-            let all = candidates(definition, &universe(definition, each), &BTreeSet::from([event])).0;
+            let all =
+                candidates(definition, &universe(definition, each), &BTreeSet::from([event]), Width::EVERY);
             for candidate in all {
                 let scope = candidate.event.scope();
                 let known = (scope.clone(), candidate.event.data().clone());
@@ -267,7 +268,7 @@ impl<'a> Ground<'a> {
         let mut steps: BTreeSet<Step> = BTreeSet::new();
         for definition in [self.lawful, self.other] {
             let ids = types.iter().filter_map(|name| definition.event(name)).collect();
-            let all = candidates(definition, &universe(definition, self.each), &ids).0;
+            let all = candidates(definition, &universe(definition, self.each), &ids, Width::EVERY);
             let all = all.iter().filter_map(|one| earlier_step(self.pair, one.step(definition)));
             for step in all {
                 let values = values_waited_for(self.pair, self.target, &step.event_type);
@@ -625,4 +626,244 @@ fn values_waited_for(pair: Pair<'_>, target: &Target<'_>, event: &str) -> Vec<(S
 fn with_dates(step: Step, dates: &[Day]) -> Vec<Step> {
     let on = dates.iter().flat_map(|day| dated(std::slice::from_ref(&step), day)).collect::<Vec<_>>();
     std::iter::once(step).chain(on).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::fmt::Write as _;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::definition::behaviour::Finding;
+    use crate::definition::diff::{WorkflowDiff, compare};
+    use crate::definition::drawn::{Drawn, compiled};
+
+    /// The most pairs of statuses that the oracle looks at.
+    const PAIRS_MAX: usize = 400;
+
+    /// An event as both versions understand it.
+    type Both = (Candidate, Candidate);
+
+    /// Everything that matters of a status in a drawn definition.
+    fn whole(definition: &Definition, status: &Status) -> String {
+        let mut text = String::new();
+        for (id, entity) in status.entities() {
+            let strands: Vec<_> = entity.strands.iter().map(|at| (at.state, at.overlays)).collect();
+            write!(text, "{:?}{}{strands:?}", entity.kind, entity.id).expect("a text");
+            for event in (0_u16..).map(EventTypeId).take(definition.events.len()) {
+                write!(text, "{}", status.happened(id, event).map_or(0, |(count, _)| count.min(4)))
+                    .expect("a text");
+            }
+        }
+        text
+    }
+
+    /// Every event that can be written, about so many items.
+    fn written(pair: Pair<'_>, each: usize) -> Vec<Both> {
+        let types = super::super::reach::own_types(pair.0);
+        let mut steps: Vec<Step> = Vec::new();
+        for one in candidates(pair.0, &universe(pair.0, each), &types, Width::EVERY) {
+            let step = one.step(pair.0);
+            if step.event_type != engine_types::CASE_OPENED && !steps.contains(&step) {
+                steps.push(step);
+            }
+        }
+        // The field that every first event has, whether or not anything tells its values apart.
+        for value in ["kind=a", "kind=b"] {
+            steps.push(Step {
+                event_type: "e0".to_owned(),
+                scope: Scope::new(),
+                with: vec![value.to_owned()],
+            });
+        }
+        let both = |(number, step): (u64, &Step)| {
+            Some((candidate(pair.0, step, true, number)?, candidate(pair.1, step, true, number)?))
+        };
+        (0_u64..).zip(&steps).filter_map(both).collect()
+    }
+
+    fn opened(definition: &Arc<Definition>) -> Status {
+        let step =
+            Step { event_type: engine_types::CASE_OPENED.to_owned(), scope: Scope::new(), with: Vec::new() };
+        let mut status = Status::before_opening(definition);
+        let opening = candidate(definition, &step, true, 1 << 20).expect("an opening");
+        status.step(definition, &opening.event);
+        status
+    }
+
+    /// Whether an event is answered differently because of the rule or strand, and in the way that is asked.
+    fn is_shown(
+        (old, new): Pair<'_>,
+        (part, name, aim): (Part, &str, Aim),
+        (before, now): (&Status, &Status),
+        (was, is): &Both,
+    ) -> bool {
+        let judged =
+            (judge(old, before, &Question::about(&was.event)), judge(new, now, &Question::about(&is.event)));
+        let stands_in_the_way = |definition: &Definition, event: EventTypeId, judgement: &Judgement| {
+            judgement.unmet.iter().any(|unmet| match (part, unmet) {
+                (Part::Rule, Unmet::Rule { index, .. }) => {
+                    unmet.blocks() && definition.event_type(event).rules[*index].id == name
+                }
+                (Part::Strand, Unmet::NoTransition { strand, .. } | Unmet::NoBranch { strand, .. }) => {
+                    definition.strands[strand.index()].name == name
+                }
+                _ => false,
+            })
+        };
+        match aim {
+            Aim::RefusedNow => judged.0.is_legal() && stands_in_the_way(new, is.event.event_type, &judged.1),
+            Aim::AcceptedNow => {
+                judged.1.is_legal() && stands_in_the_way(old, was.event.event_type, &judged.0)
+            }
+            Aim::Differs if !judged.0.is_legal() || !judged.1.is_legal() => false,
+            Aim::Differs if part == Part::Rule => {
+                breaks(old, was, &judged.0, name) != breaks(new, is, &judged.1, name)
+            }
+            Aim::Differs => {
+                let of = |definition: &Definition, status: &Status| {
+                    let mut standing = standings(definition, status);
+                    standing.retain(|(_, strand), _| strand == name);
+                    standing
+                };
+                let (mut after, mut after_it) = (before.clone(), now.clone());
+                after.step(old, &was.event);
+                after_it.step(new, &is.event);
+                of(old, before) == of(new, now) && of(old, &after) != of(new, &after_it)
+            }
+        }
+    }
+
+    /// The length of the shortest history that shows it, and of the next longer one in another place, by plain
+    /// breadth-first search over pairs of statuses; `Err` where there is too much to look at.
+    fn oracle(pair: Pair<'_>, asked: (Part, &str, Aim), each: usize) -> Result<(Option<usize>, bool), ()> {
+        let steps = written(pair, each);
+        let mut layer = vec![(opened(pair.0), opened(pair.1))];
+        let mut seen = HashSet::new();
+        let mut shortest = None;
+        for length in 1.. {
+            let mut next = Vec::new();
+            for (before, now) in &layer {
+                for both in &steps {
+                    if is_shown(pair, asked, (before, now), both) {
+                        if shortest.is_some_and(|shortest| shortest < length) {
+                            return Ok((shortest, true));
+                        }
+                        shortest = Some(length);
+                    }
+                    let is_lawful = judge(pair.0, before, &Question::about(&both.0.event)).is_legal()
+                        && judge(pair.1, now, &Question::about(&both.1.event)).is_legal();
+                    if !is_lawful {
+                        continue;
+                    }
+                    let (mut after, mut after_it) = (before.clone(), now.clone());
+                    after.step(pair.0, &both.0.event);
+                    after_it.step(pair.1, &both.1.event);
+                    if seen.insert((whole(pair.0, &after), whole(pair.1, &after_it))) {
+                        next.push((after, after_it));
+                    }
+                }
+            }
+            if next.is_empty() || (shortest.is_some() && seen.len() > PAIRS_MAX) {
+                return Ok((shortest, false));
+            }
+            if seen.len() > PAIRS_MAX {
+                return Err(());
+            }
+            layer = next;
+        }
+        Ok((shortest, false))
+    }
+
+    fn aim_of(differs: &Differs) -> Aim {
+        match differs {
+            Differs::RefusedNow { .. } => Aim::RefusedNow,
+            Differs::AcceptedNow { .. } => Aim::AcceptedNow,
+            _ => Aim::Differs,
+        }
+    }
+
+    #[derive(Default)]
+    struct Compared {
+        lengths: Vec<usize>,
+        /// Of those, how many can also be shown by a longer history in another place.
+        with_longer: usize,
+        excluded: usize,
+    }
+
+    fn check_found(pair: Pair<'_>, finding: &Finding, compared: &mut Compared) {
+        let asked = (finding.part, finding.name.as_str(), aim_of(&finding.differs));
+        for each in 1..=ENTITIES_EACH_MAX {
+            match oracle(pair, asked, each) {
+                Err(()) => return,
+                Ok((None, _)) => {}
+                Ok((Some(length), has_longer)) => {
+                    assert_eq!(
+                        finding.witness.len(),
+                        length,
+                        "{finding:#?}\n{}\n{}",
+                        pair.0.canonical,
+                        pair.1.canonical
+                    );
+                    compared.lengths.push(length);
+                    compared.with_longer += usize::from(has_longer);
+                    return;
+                }
+            }
+        }
+        panic!("only the comparison finds this: {finding:#?}");
+    }
+
+    /// Compares with the oracle what is said of one change of a drawn definition.
+    fn check(seed: u64, compared: &mut Compared) {
+        let mut drawn = Drawn(seed);
+        let text = drawn.definition();
+        let (edited, rule) = drawn.edited(&text);
+        let (old, new) = (Arc::new(compiled(&text)), Arc::new(compiled(&edited)));
+        let pair = (&old, &new);
+        let diff: WorkflowDiff = compare(pair.0, pair.1);
+        for finding in diff.behaviour.iter().filter(|finding| finding.is_shortest) {
+            check_found(pair, finding, compared);
+        }
+        let Some(rule) = rule else { return };
+        let is_excluded =
+            |part: &super::super::behaviour::NotShown| part.name == rule && part.why.contains("entities");
+        let is_changed = diff.rules.changed.iter().any(|changed| changed.name == rule);
+        if is_changed && !diff.not_shown.iter().any(is_excluded) {
+            return;
+        }
+        for aim in [Aim::RefusedNow, Aim::AcceptedNow, Aim::Differs] {
+            for each in 1..=ENTITIES_EACH_MAX {
+                if let Ok((found, _)) = oracle(pair, (Part::Rule, &rule, aim), each) {
+                    assert_eq!(found, None, "{rule} {aim:?}\n{text}\n{edited}");
+                    compared.excluded += 1;
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_difference_is_shown_as_shortly_as_plain_breadth_first_search_shows_it(seed in any::<u64>()) {
+            check(seed, &mut Compared::default());
+        }
+    }
+
+    /// A search that took the first history that it came to would fail: many changes show again further on.
+    #[test]
+    fn the_oracle_has_histories_to_compare_and_longer_ones_beside_them() {
+        let mut compared = Compared::default();
+        (0..60).for_each(|seed| check(seed, &mut compared));
+        let long = compared.lengths.iter().filter(|length| **length >= 3).count();
+        let told = format!(
+            "{:?}, {} with longer, {} excluded",
+            compared.lengths, compared.with_longer, compared.excluded
+        );
+        assert!(compared.lengths.len() > 15 && long > 2 && compared.with_longer > 8, "{told}");
+        assert!(compared.excluded > 4, "{told}");
+    }
 }

@@ -15,12 +15,12 @@ use super::condition::{
 };
 use super::evaluate::Evaluation;
 use super::mentions::Mentions;
-use super::reach::{everything_mentioned, scopes_of};
+use super::reach::everything_mentioned;
 use super::{
     Branch, Definition, DerivedId, EventTypeId, Introduction, KindId, OverlayId, Ownership, Row, RuleClass,
     StateId, StrandId,
 };
-use crate::case::candidate::Candidate;
+use crate::case::candidate::{Candidate, scopes_of};
 use crate::case::event::{Payload, Scope};
 use crate::case::judge::{Question, closed_state, status_for};
 use crate::case::status::{Scene, Status};

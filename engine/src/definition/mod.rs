@@ -17,6 +17,8 @@ pub mod definition_schema;
 pub mod diagram;
 pub mod diff;
 mod divergence;
+#[cfg(test)]
+pub(crate) mod drawn;
 pub mod driven;
 pub mod engine_events;
 pub mod evaluate;
@@ -50,9 +52,12 @@ mod witness;
 mod wording;
 
 use std::collections::HashMap;
+use std::sync::OnceLock;
 
 use condition::Condition;
 use schema::Schema;
+
+use crate::case::candidate::Distinctions;
 
 macro_rules! index_types {
     ($($(#[$doc:meta])* $name:ident),* $(,)?) => {$(
@@ -130,6 +135,8 @@ pub struct Definition {
     /// The whole definition as canonical JSON (RFC 8785): what the digest is of, and what is stored with the log.
     pub canonical: String,
     pub(crate) event_index: HashMap<String, EventTypeId>,
+    /// Read when first asked for.
+    pub(crate) distinctions: OnceLock<Distinctions>,
 }
 
 /// A role of the definition.
@@ -385,6 +392,11 @@ pub struct AfterClosing {
 }
 
 impl Definition {
+    /// The field values that transitions and conditions tell apart.
+    pub(crate) fn distinctions(&self) -> &Distinctions {
+        self.distinctions.get_or_init(|| Distinctions::of(self))
+    }
+
     /// The event type of this name.
     #[must_use]
     pub fn event(&self, name: &str) -> Option<EventTypeId> {

@@ -6,7 +6,7 @@
 //! cost and proves nothing.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, BinaryHeap, HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::ControlFlow;
 
@@ -14,16 +14,13 @@ use super::condition::EntityId;
 use super::guide::Estimate;
 use super::mentions::Mentions;
 use super::{Definition, EventTypeId, Introduction, KindId, Ownership, StateId, Strand, StrandId};
-use crate::case::candidate::{Candidate, Distinctions};
-use crate::case::event::{Payload, Scope, engine_types};
+use crate::case::candidate::{Candidate, Universe, scopes_of};
+use crate::case::event::{Scope, engine_types};
 use crate::case::judge::{Judgement, Question, judge};
 use crate::case::path::fingerprint;
 use crate::case::refusal::Step;
 use crate::case::status::{Status, branches_for};
 use crate::case::told_apart::ToldApart;
-
-/// The ids that are tried, by kind.
-pub(crate) type Universe = BTreeMap<KindId, Vec<String>>;
 
 /// So many entities of every kind.
 pub(crate) fn universe(definition: &Definition, each: usize) -> Universe {
@@ -38,99 +35,6 @@ pub(crate) fn own_types(definition: &Definition) -> BTreeSet<EventTypeId> {
     let is_own = |name: &str| name == engine_types::CASE_OPENED || !engine_types::ALL.contains(&name);
     let types = (0_u16..).map(EventTypeId).zip(&definition.events);
     types.filter(|(_, event)| is_own(&event.name)).map(|(id, _)| id).collect()
-}
-
-/// Events of these types about every entity of the universe, and whether those are all the ways that matter.
-pub(crate) fn candidates(
-    definition: &Definition,
-    universe: &Universe,
-    types: &BTreeSet<EventTypeId>,
-) -> (Vec<Candidate>, bool) {
-    filled_in(definition, universe, types, false)
-}
-
-/// As [`candidates`], with those that a gap can stand for: nobody knows then what the event said.
-pub(crate) fn filled_in(
-    definition: &Definition,
-    universe: &Universe,
-    types: &BTreeSet<EventTypeId>,
-    with_gaps: bool,
-) -> (Vec<Candidate>, bool) {
-    let distinctions = Distinctions::of(definition);
-    let mut candidates = Vec::new();
-    for &event in types {
-        let variants = with_fields_left_out(definition, (event, with_gaps), distinctions.variants(event));
-        for scope in scopes(definition, universe, event) {
-            for data in &variants {
-                let number = candidates.len();
-                candidates.push(Candidate::new(definition, event, scope.clone(), data.clone(), number));
-            }
-        }
-    }
-    let complete = types.iter().all(|event| distinctions.is_complete(*event));
-    (candidates, complete)
-}
-
-/// Beside the variants, those without a field that rows look at and that may be lacking.
-fn with_fields_left_out(
-    definition: &Definition,
-    (event, with_gaps): (EventTypeId, bool),
-    variants: Vec<Payload>,
-) -> Vec<Payload> {
-    let rows = definition.strands.iter().flat_map(|strand| strand.rows.get(&event).into_iter().flatten());
-    let starts = definition.strands.iter().flat_map(|strand| &strand.initial);
-    let starts = starts.filter(|initial| initial.on == Some(event)).flat_map(|initial| &initial.branches);
-    let branches = rows.flat_map(|row| &row.branches).chain(starts);
-    let fields: BTreeSet<&String> =
-        branches.flat_map(|branch| &branch.matches).map(|(field, _)| field).collect();
-    let schema = &definition.event_type(event).schema;
-    let mut all = variants;
-    for field in fields {
-        let may_lack = |required: bool| !required || (with_gaps && definition.event_type(event).may_be_gap);
-        if schema.field(std::slice::from_ref(field)).is_none_or(|described| !may_lack(described.required)) {
-            continue;
-        }
-        for mut variant in all.clone() {
-            if variant.remove(field).is_some() && !all.contains(&variant) {
-                all.push(variant);
-            }
-        }
-    }
-    all
-}
-
-/// What an event of a type may be about. A new entity's parents are named with it.
-fn scopes(definition: &Definition, universe: &Universe, event: EventTypeId) -> Vec<Scope> {
-    let event_type = definition.event_type(event);
-    let mut kinds: Vec<KindId> = Vec::new();
-    for kind in &event_type.scope {
-        let mut next = Some(*kind);
-        while let Some(kind) = next {
-            if !kinds.contains(&kind) {
-                kinds.push(kind);
-            }
-            let introduces = event_type.introduction_of(kind) != Introduction::Never;
-            next = definition.kinds[kind.index()].parent.filter(|_| introduces);
-        }
-    }
-    let optional = event_type.scope_optional.iter().filter(|kind| !kinds.contains(kind));
-    let named: Vec<(KindId, bool)> =
-        kinds.iter().map(|kind| (*kind, false)).chain(optional.map(|kind| (*kind, true))).collect();
-    let mut scopes = vec![Scope::new()];
-    for (kind, may_be_left_out) in named {
-        let name = &definition.kinds[kind.index()].name;
-        let ids = universe.get(&kind).map_or(&[][..], Vec::as_slice);
-        let with = |scope: &Scope| -> Vec<Scope> {
-            let with_id = |id: &String| {
-                let mut scope = scope.clone();
-                scope.insert(name.clone(), id.clone());
-                scope
-            };
-            may_be_left_out.then(|| scope.clone()).into_iter().chain(ids.iter().map(with_id)).collect()
-        };
-        scopes = scopes.iter().flat_map(with).collect();
-    }
-    scopes
 }
 
 /// The event types that can matter for these: that move what their rules read or what may refuse them, or that
@@ -421,20 +325,6 @@ pub(crate) fn seek(
         }
     }
     Ended::Exhausted
-}
-
-/// The scopes of candidates, each once, and which of them each candidate has.
-pub(crate) fn scopes_of(candidates: &[Candidate]) -> (Vec<&Scope>, Vec<usize>) {
-    let mut known: HashMap<&Scope, usize> = HashMap::new();
-    let mut scopes = Vec::new();
-    let scope_of = candidates.iter().map(|candidate| {
-        *known.entry(candidate.event.scope()).or_insert_with(|| {
-            scopes.push(candidate.event.scope());
-            scopes.len() - 1
-        })
-    });
-    let scope_of = scope_of.collect();
-    (scopes, scope_of)
 }
 
 /// Whether a strand that owns the event has no row for it: most trials end there, and the strand alone can say so.

@@ -9,11 +9,10 @@ use uuid::Uuid;
 
 use super::driven::Driven;
 use super::problem::suggestion;
-use super::reach::{Universe, candidates};
 use super::scenario::{DeadlineExpectation, Expectation, Expected, FieldText, Scenario, ScenarioEvent};
 use super::schema::FieldKind;
 use super::{Definition, EventType, KindId};
-use crate::case::candidate::{Candidate, new_entity};
+use crate::case::candidate::{Candidate, Universe, Width, candidates, new_entity};
 use crate::case::deadline::due_words;
 use crate::case::deadline_reading::{DeadlineReading, deadlines};
 use crate::case::decide::{CaseName, NotDecided, Supply, Terms, decide};
@@ -418,7 +417,7 @@ impl<'d> Stage<'d> {
             ids.push(new_entity(kind));
             universe.insert(kind_id, ids);
         }
-        let tried = candidates(self.definition, &universe, &[id].into()).0;
+        let tried = candidates(self.definition, &universe, &[id].into(), Width::EVERY);
         let legal = |candidate: &Candidate| {
             judge(self.definition, status, &Question::about(&candidate.event)).is_legal()
         };

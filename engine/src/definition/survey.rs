@@ -11,11 +11,10 @@ use super::automaton::introducing;
 use super::condition::{Cause, Comparison, Expr, Facts, Truth};
 use super::guide::Guide;
 use super::reach::{
-    Breadth, Ended, Place, Trial, candidates, filled_in, moved, own_types, search, seek, that_matter,
-    told_apart_by, universe,
+    Breadth, Ended, Place, Trial, moved, own_types, search, seek, that_matter, told_apart_by, universe,
 };
 use super::{Definition, EventTypeId, StateId, Strand, StrandId};
-use crate::case::candidate::Candidate;
+use crate::case::candidate::{Candidate, Width, candidates};
 use crate::case::event::engine_types;
 use crate::case::judge::{Question, Unmet, status_for};
 use crate::case::refusal::Step;
@@ -121,7 +120,7 @@ impl<'d> Survey<'d> {
         }
         let everything = own_types(definition);
         for each in [1, ENTITIES_EACH_MAX] {
-            let (events, _) = candidates(definition, &universe(definition, each), &everything);
+            let events = candidates(definition, &universe(definition, each), &everything, Width::EVERY);
             let opening = definition.event(engine_types::CASE_OPENED);
             let is_later = |candidate: &&Candidate| Some(candidate.event.event_type) != opening;
             survey.candidates.push(Arc::new(events.iter().filter(is_later).cloned().collect()));
@@ -173,7 +172,7 @@ impl<'d> Survey<'d> {
         }
         let layers = that_matter(self.definition, self.entering(strand, state));
         let Some(types) = layers.last() else { return known };
-        let (events, _) = candidates(self.definition, &universe(self.definition, 1), types);
+        let events = candidates(self.definition, &universe(self.definition, 1), types, Width::EVERY);
         let mut shortest = known;
         let told = ToldApart::by(self.definition, types).and_strand(strand);
         let breadth = Breadth::Every { told: &told, judged_everywhere: &BTreeSet::new() };
@@ -277,7 +276,8 @@ impl<'d> Survey<'d> {
     fn find_with_gaps(&mut self, target: Target) -> bool {
         let Some(start) = self.opened.clone() else { return false };
         let types = own_types(self.definition);
-        let (mut events, _) = filled_in(self.definition, &universe(self.definition, 1), &types, true);
+        let width = Width::Every { with_gaps: true };
+        let mut events = candidates(self.definition, &universe(self.definition, 1), &types, width);
         let opening = self.definition.event(engine_types::CASE_OPENED);
         events.retain(|candidate| Some(candidate.event.event_type) != opening);
         let guide = Guide::new(self.definition, &events);
@@ -323,8 +323,10 @@ impl<'d> Survey<'d> {
         };
         let breadth = Breadth::Every { told: &told, judged_everywhere: seeds };
         let start = Place::before_opening(self.definition);
+        let distinctions = self.definition.distinctions();
+        let is_complete = types.iter().all(|event| distinctions.is_complete(*event));
         for each in [1, ENTITIES_EACH_MAX] {
-            let (events, is_complete) = candidates(self.definition, &universe(self.definition, each), types);
+            let events = candidates(self.definition, &universe(self.definition, each), types, Width::EVERY);
             let ended = search(self.definition, &start, &events, (breadth, PROOF_TRIALS_MAX), |trial| {
                 self.observe(trial);
                 if self.has_seen(target) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -656,7 +658,7 @@ mod tests {
     }
 
     fn all_candidates(definition: &Definition) -> Vec<Candidate> {
-        candidates(definition, &universe(definition, 2), &own_types(definition)).0
+        candidates(definition, &universe(definition, 2), &own_types(definition), Width::EVERY)
     }
 
     /// Every state of every entity, by names.
@@ -695,38 +697,60 @@ mod tests {
         }
     }
 
-    fn police_conduct() -> Definition {
-        let files = crate::workflows::shipped("police-conduct").unwrap();
-        compile(&files).unwrap_or_else(|problems| panic!("{problems:#?}"))
+    /// Numbers that a seed repeats.
+    fn choices(seed: u64, count: usize) -> Vec<usize> {
+        let mut drawn = crate::definition::drawn::Drawn(seed);
+        (0..count).map(|_| drawn.below(1 << 20)).collect()
+    }
+
+    /// Walks of so many steps through a definition that ships: how many states they reach, and how many of those a search saw.
+    fn check_walks(name: &str, walks: u64, steps: usize) -> (usize, usize) {
+        let files = crate::workflows::shipped(name).unwrap();
+        let definition = compile(&files).unwrap_or_else(|problems| panic!("{problems:#?}"));
+        let candidates = all_candidates(&definition);
+        let mut seen = BTreeSet::new();
+        let mut longest = 0;
+        for seed in 0..walks {
+            let mut events = Vec::new();
+            let end = walk(&definition, &candidates, &choices(seed, steps), |candidate, status| {
+                events.push(candidate.event.clone());
+                let strands = status.entities().flat_map(|(_, entity)| entity.strands.clone());
+                seen.extend(strands.filter_map(|at| Some((at.strand, at.state?))));
+            });
+            longest = longest.max(events.len());
+            let mut replayed = Status::before_opening(&definition);
+            for event in &events {
+                replayed.step(&definition, event);
+            }
+            assert_eq!(standing(&definition, &replayed), standing(&definition, &end));
+        }
+        assert!(longest > steps / 2, "{name}: {longest} steps");
+        let mut survey = Survey::of(&definition);
+        let named = |(strand, state): (StrandId, StateId)| {
+            let strand = &definition.strands[strand.index()];
+            format!("{name}: {} {}", strand.name, strand.states[state.index()].name)
+        };
+        let mut found = 0;
+        for place in &seen {
+            let verdict = survey.prove(Target::Entered(place.0, place.1));
+            assert_ne!(verdict, Verdict::Impossible, "{}", named(*place));
+            found += usize::from(verdict == Verdict::Possible);
+        }
+        (seen.len(), found)
     }
 
     #[test]
-    fn what_a_walk_through_a_shipped_definition_reaches_is_reachable() {
-        let definition = police_conduct();
-        let mut choice = 12_345_usize;
-        let mut choices = Vec::new();
-        for _ in 0..40 {
-            choice = choice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            choices.push(choice >> 33);
+    fn what_walks_through_the_definitions_that_ship_reach_is_reachable() {
+        for (name, walks, steps, reached) in [
+            ("police-conduct", 4, 40, 40),
+            ("fitness-to-practise", 8, 30, 20),
+            ("whistleblowing-inquiry", 8, 30, 12),
+            ("workplace-safety", 8, 30, 12),
+        ] {
+            let (seen, found) = check_walks(name, walks, steps);
+            assert!(seen >= reached, "{name}: {seen} states");
+            assert_eq!(found, seen, "{name}: what a walk reaches, the lint leaves unproved");
         }
-        let candidates = all_candidates(&definition);
-        let mut survey = Survey::of(&definition);
-        let mut seen = BTreeSet::new();
-        let mut events = Vec::new();
-        let end = walk(&definition, &candidates, &choices, |candidate, status| {
-            events.push(candidate.event.clone());
-            let strands = status.entities().flat_map(|(_, entity)| entity.strands.clone());
-            seen.extend(strands.filter_map(|at| Some((at.strand, at.state?))));
-        });
-        assert!(events.len() > 20, "{}", events.len());
-        for (strand, state) in seen {
-            assert_ne!(survey.prove(Target::Entered(strand, state)), Verdict::Impossible);
-        }
-        let mut replayed = Status::before_opening(&definition);
-        for event in &events {
-            replayed.step(&definition, event);
-        }
-        assert_eq!(standing(&definition, &replayed), standing(&definition, &end));
     }
 
     proptest! {
