@@ -363,3 +363,68 @@ fn nobody_acting_and_half_an_override_are_bad_input() {
     let huge = format!("text={}", "x".repeat(70_000));
     office.wrong(&["record", "R/1", "note-made", &huge], 2, &["65536 are allowed"]);
 }
+
+/// A folder that the operating system does not let this user into is not a broken disk.
+#[cfg(unix)]
+#[test]
+fn a_folder_that_this_user_may_not_use_is_answered_as_not_allowed() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    use std::os::unix::process::CommandExt;
+
+    /// Who owns nothing.
+    const NOBODY: u32 = 65_534;
+
+    let office = Office::with_a_case();
+    let data = office.data();
+    let allow = |mode: u32| {
+        std::fs::set_permissions(data.join("journal"), std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    allow(0o000);
+    // Root may do everything: for it the program is run as somebody else, who may look at the folder and no further.
+    let is_root = std::fs::metadata(&data).unwrap().uid() == 0;
+    if is_root && office.command(&["--version"]).uid(NOBODY).output().is_err() {
+        allow(0o755);
+        println!("skipped: the program can't be run as somebody else from where it is");
+        return;
+    }
+    for arguments in [&["status", "R/1"][..], &["record", "R/1", "note-made"], &["cases"]] {
+        let mut command = office.command(arguments);
+        if is_root {
+            for folder in data.ancestors().take(2) {
+                std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755)).unwrap();
+            }
+            command.uid(NOBODY);
+        }
+        let answer = crate::office::answer(command, b"");
+        assert_eq!(answer.code, 6, "{arguments:?}: {answer:#?}");
+        assert!(
+            answer.stderr.contains("denied") && answer.stderr.contains("right to read and write"),
+            "{answer:#?}"
+        );
+    }
+    allow(0o755);
+    assert!(office.done(&["status", "R/1"]).contains("R/1"));
+}
+
+#[test]
+fn what_is_wrong_with_the_words_is_broken_into_lines() {
+    let office = Office::new();
+    for arguments in [
+        &[
+            "cases",
+            "--as",
+            "a person without any role who writes a very long name indeed, much longer than the page is wide",
+        ][..],
+        &[
+            "export",
+            "jsonl",
+            "--color",
+            "as the reader of this very long sentence likes it best, which is not one of three",
+        ],
+    ] {
+        let answer = office.run(arguments);
+        assert_eq!(answer.code, 2, "{answer:#?}");
+        assert!(answer.stderr.lines().all(|line| line.chars().count() <= 100), "{}", answer.stderr);
+        assert!(answer.stderr.lines().count() > 2, "{}", answer.stderr);
+    }
+}

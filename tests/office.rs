@@ -145,7 +145,7 @@ pub(crate) fn check_json(arguments: &[&str], answer: &Answer, code: i32) {
 
 /// Runs to the end, within a time limit.
 #[track_caller]
-fn answer(mut command: Command, stdin: &[u8]) -> Answer {
+pub(crate) fn answer(mut command: Command, stdin: &[u8]) -> Answer {
     #[expect(clippy::disallowed_methods, reason = "a wrong input must not take for ever")]
     let started = Instant::now();
     let mut child =

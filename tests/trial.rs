@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use casebook_engine::case::day::Day;
+use casebook_engine::case::deadline::Answer;
+use casebook_engine::case::deadline_reading::DueReading;
 use casebook_engine::definition::Definition;
 use casebook_engine::engine::{Engine, Opening, RecordError, RecordOptions};
 use casebook_engine::store::{CaseKey, EventStore, MemoryStore, SledOptions, SledStore};
 use casebook_engine::trial::{
     Asked, CASES_AT_ONCE, CaseTrial, DeadlineAnswer, DeadlineChanges, Outcome, TrialError, TrialSummary,
-    trial,
+    TriedDeadline, trial,
 };
 use serde_json::Value;
 
@@ -392,4 +395,26 @@ fn the_program_tells_the_deadlines_that_would_change() {
     assert_eq!(deadline["after"]["answer"], "missed");
     assert_eq!(deadline["before"]["due"]["latest"], "2021-05-20");
     assert_eq!(lines[1]["summary"]["deadlines"]["newly_missed"]["examples"][0], "R/1");
+}
+
+#[test]
+fn a_day_that_is_known_in_one_only_is_not_another_day() {
+    let day = |day: i8| Day::parse(&format!("2021-05-{day:02}")).ok();
+    let said = |latest: Option<Day>| {
+        let due = DueReading { earliest: latest, latest, not_before: None };
+        Some(DeadlineAnswer { answer: Answer::Running, due })
+    };
+    let tried = |before, after| TriedDeadline {
+        deadline: "answer".to_owned(),
+        entity: None,
+        round: 1,
+        before,
+        after,
+    };
+    let words = |one: TriedDeadline| (one.is_due_on_another_day(), one.is_day_known_in_one());
+    assert_eq!(words(tried(said(day(20)), said(day(21)))), (true, false));
+    assert_eq!(words(tried(said(day(20)), said(day(20)))), (false, false));
+    assert_eq!(words(tried(said(None), said(day(20)))), (false, true));
+    assert_eq!(words(tried(said(day(20)), said(None))), (false, true));
+    assert_eq!(words(tried(None, said(day(20)))), (false, false));
 }

@@ -34,7 +34,7 @@ impl Definitions {
         for canonical in store.kept_definitions()? {
             let definition = from_canonical(&canonical).map_err(|problems| {
                 let first = problems.into_iter().next().map(|problem| problem.message).unwrap_or_default();
-                ReadError::Storage(StorageError { doing: "reading a kept definition".into(), problem: first })
+                ReadError::Storage(StorageError::new("reading a kept definition", first))
             })?;
             known.push(Known { definition: Arc::new(definition), kept: true });
         }

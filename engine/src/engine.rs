@@ -1125,7 +1125,7 @@ fn case_text(case: &CaseKey) -> String {
 }
 
 fn unreadable(what: String, problem: String) -> ReadError {
-    ReadError::Storage(StorageError { doing: format!("reading {what}"), problem })
+    ReadError::Storage(StorageError::new(format!("reading {what}"), problem))
 }
 
 /// Runs what may wait for the disk away from the threads that serve others.

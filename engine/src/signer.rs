@@ -371,7 +371,7 @@ pub fn believed(text: &str, known: &[VerifierKey]) -> Result<Checkpoint, Checkpo
 }
 
 fn failed(doing: &str, path: &Path, error: &io::Error) -> StorageError {
-    StorageError { doing: format!("{doing} {}", path.display()), problem: error.to_string() }
+    StorageError::of_file(doing, path, error)
 }
 
 /// The whole names in a folder, sorted; none where there is no folder.

@@ -176,8 +176,10 @@ pub struct DeadlineChanges {
     pub newly_missed: CasesOf,
     /// Cases with a deadline that is missed now and is not under the draft.
     pub no_longer_missed: CasesOf,
-    /// Cases with a deadline that is due on another day.
+    /// Cases with a deadline that is due on another day; both days are known.
     pub due_on_another_day: CasesOf,
+    /// Cases with a deadline of which the day is known now or under the draft, and not in both.
+    pub day_known_in_one: CasesOf,
 }
 
 /// What a draft would do to all cases looked at.
@@ -422,9 +424,21 @@ impl TriedDeadline {
         Self { before: self.after, after: self.before, ..self.clone() }.is_newly_missed()
     }
 
-    /// Whether it is due on another day.
+    /// Whether it is due on another day: where a day is known both now and under the draft, they differ.
     #[must_use]
     pub fn is_due_on_another_day(&self) -> bool {
+        self.is_due_otherwise() && !self.is_day_known_in_one()
+    }
+
+    /// Whether the day is known under the draft and is not now, or the reverse.
+    #[must_use]
+    pub fn is_day_known_in_one(&self) -> bool {
+        self.before
+            .zip(self.after)
+            .is_some_and(|(before, after)| before.due.is_known() != after.due.is_known())
+    }
+
+    fn is_due_otherwise(&self) -> bool {
         self.before.zip(self.after).is_some_and(|(before, after)| before.due != after.due)
     }
 }
@@ -442,6 +456,7 @@ impl DeadlineChanges {
         count(&mut self.newly_missed, TriedDeadline::is_newly_missed);
         count(&mut self.no_longer_missed, TriedDeadline::is_no_longer_missed);
         count(&mut self.due_on_another_day, TriedDeadline::is_due_on_another_day);
+        count(&mut self.day_known_in_one, TriedDeadline::is_day_known_in_one);
     }
 }
 

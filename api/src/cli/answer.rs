@@ -8,10 +8,10 @@ use casebook_engine::case::refusal::Refusal;
 use casebook_engine::definition::Definition;
 use casebook_engine::engine::{QueryError, RecordError};
 use casebook_engine::signer::SignError;
-use casebook_engine::store::{AppendError, ExpectedVersion, ReadError};
+use casebook_engine::store::{AppendError, ExpectedVersion, ReadError, StorageError};
 use serde::Serialize;
 
-use super::page::{Page, bad, dim};
+use super::page::{Page, WIDTH, bad, dim, wrapped};
 use super::refusal;
 
 /// The exit code of a failure that nobody foresaw.
@@ -19,6 +19,10 @@ pub(super) const UNEXPECTED: u8 = 1;
 
 const BUG: &str =
     "This is a fault of Casebook itself. What was answered as recorded is recorded; nothing else was.";
+
+/// What to do where the operating system does not let this user.
+pub(super) const NOT_ALLOWED: &str =
+    "this user needs the right to read and write the folder of the cases and what is in it";
 
 /// What went wrong, in words for the person at the keyboard.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -145,6 +149,14 @@ impl Failure {
         }
     }
 
+    /// From a store that failed: it may be that the operating system does not let this user.
+    pub(super) fn of_storage(source: &StorageError, trouble: Trouble) -> Self {
+        if source.kind != io::ErrorKind::PermissionDenied {
+            return Self::Storage(trouble);
+        }
+        Self::NotAllowed(trouble.help(NOT_ALLOWED))
+    }
+
     /// The same, where what was to be recorded is a gap: the types that it says are missing.
     pub(super) fn about_missing(mut self, missing: Vec<String>) -> Self {
         if let Self::Refused(refused) = &mut self {
@@ -247,7 +259,9 @@ impl From<ReadError> for Failure {
             ReadError::Damaged { .. } => Self::Storage(
                 Trouble::new(error.to_string()).help("`casebook audit verify` says how far the damage goes"),
             ),
-            ReadError::Storage(source) => Self::Storage(Trouble::new(format!("reading failed: {source}"))),
+            ReadError::Storage(source) => {
+                Self::of_storage(&source, Trouble::new(format!("reading failed: {source}")))
+            }
             other => Self::Storage(Trouble::new(other.to_string())),
         }
     }
@@ -268,7 +282,11 @@ impl From<SignError> for Failure {
         match error {
             SignError::Read(error) => error.into(),
             other => {
-                Self::Storage(Trouble { help: help.map(str::to_owned), ..Trouble::new(other.to_string()) })
+                let trouble = Trouble { help: help.map(str::to_owned), ..Trouble::new(other.to_string()) };
+                match &other {
+                    SignError::Storage(source) => Self::of_storage(source, trouble),
+                    _ => Self::Storage(trouble),
+                }
             }
         }
     }
@@ -301,7 +319,8 @@ impl From<AppendError> for Failure {
                 Trouble::new(format!("nothing can be recorded: {reason}"))
                     .help("what is recorded can still be read; see to the reason, then try again"),
             ),
-            AppendError::Storage(source) => Self::Storage(
+            AppendError::Storage(source) => Self::of_storage(
+                &source,
                 Trouble::new(format!("writing failed: {source}"))
                     .help("look with `casebook history REF` whether the event is there before repeating it"),
             ),
@@ -399,8 +418,14 @@ pub(super) fn usage(error: &clap::Error, json: bool) -> u8 {
         let written = serde_json::to_writer_pretty(&mut stdout, &document).map_err(io::Error::from);
         // There is nobody left to tell when standard output is closed.
         let _ = written.and_then(|()| writeln!(stdout));
-    } else {
+    } else if code == 0 {
         let _ = error.print();
+    } else {
+        // What is wrong with the words is not broken into lines by clap, as its help is.
+        let text = error.render().ansi().to_string();
+        let lines = text.trim_end().lines().flat_map(|line| wrapped(line, usize::from(WIDTH)));
+        let mut stderr = anstream::AutoStream::auto(io::stderr()).lock();
+        let _ = lines.into_iter().try_for_each(|line| writeln!(stderr, "{line}"));
     }
     code
 }

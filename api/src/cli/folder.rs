@@ -11,7 +11,7 @@ use casebook_engine::signer::Signer;
 use casebook_engine::store::{CaseKey, MemoryStore, OpenError, Recovery, SledOptions, SledStore};
 
 use super::Globals;
-use super::answer::{Failure, Trouble};
+use super::answer::{Failure, NOT_ALLOWED, Trouble};
 use super::definition;
 use super::page::Page;
 
@@ -47,8 +47,13 @@ pub(super) fn existing_even_damaged(
 }
 
 fn check_there(data: &Path) -> Result<(), Failure> {
-    if data.is_dir() {
-        return Ok(());
+    match std::fs::metadata(data) {
+        Ok(found) if found.is_dir() => return Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            let trouble = Trouble::new(format!("{} can't be looked at: {error}", data.display()));
+            return Err(Failure::NotAllowed(trouble.help(NOT_ALLOWED)));
+        }
+        _ => {}
     }
     let trouble = Trouble::new(format!("there are no cases in {}", data.display()));
     Err(Failure::NotFound(trouble.help(MAKES_A_FOLDER)))
@@ -133,6 +138,7 @@ pub(super) fn unopened(error: &OpenError) -> Failure {
         OpenError::Damaged { .. } => {
             Failure::Storage(trouble.help("`casebook audit verify` says what can still be read"))
         }
+        OpenError::Storage(source) => Failure::of_storage(source, trouble),
         _ => Failure::Storage(trouble),
     }
 }

@@ -34,6 +34,7 @@ pub(super) fn tell(found: &WorkflowDiff, page: &mut Page) -> Result<(), Failure>
     }
     for strand in &found.sequences {
         tell_changes(&format!("States of {}", strand.strand), &strand.states, page)?;
+        tell_changes(&format!("Rows of {}", strand.strand), &strand.rows, page)?;
     }
     if !found.behaviour.is_empty() {
         page.heading("Answered differently, each with a shortest history")?;

@@ -175,6 +175,7 @@ fn tell_summary(summary: &TrialSummary, page: &mut Page) -> Result<(), Failure> 
         ("newly missed", &deadlines.newly_missed),
         ("no longer missed", &deadlines.no_longer_missed),
         ("due on another day", &deadlines.due_on_another_day),
+        ("day known in one only", &deadlines.day_known_in_one),
     ];
     let rows: Vec<Vec<String>> = changes
         .iter()

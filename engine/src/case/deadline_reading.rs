@@ -84,6 +84,12 @@ pub struct DueReading {
 }
 
 impl DueReading {
+    /// Whether a day is known, be it only the first or the last that it can be.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.earliest.or(self.latest).or(self.not_before).is_some()
+    }
+
     /// When a round is due.
     #[must_use]
     pub fn of(round: &Round<'_>) -> Self {

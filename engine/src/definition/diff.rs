@@ -4,15 +4,19 @@
 //! breadth-first, so that each difference comes with a shortest sequence that shows it. Rules are no part of a strand's
 //! sequences: what every change comes to under rules and deadlines is [`super::behaviour`].
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use serde::Serialize;
+use serde_json::Value;
 
 use super::automaton::{Standing, Variant, advance, owner, variants};
 use super::behaviour::{Finding, NotShown, follow};
 use super::deadline::{Deadline, Missed, Trigger};
-use super::{Definition, EventType, MessagePiece, Rule, RuleClass, State, StrandId};
+use super::{
+    Branch, Definition, EventType, MessagePiece, Row, Rule, RuleClass, State, StateId, Strand, StrandId,
+};
+use crate::case::candidate::spoken;
 use crate::case::refusal::Step;
 
 /// What is different between two versions.
@@ -74,6 +78,8 @@ pub struct StrandDiff {
     pub strand: String,
     /// Its states.
     pub states: Changes,
+    /// Its rows, by event type: from which states, and to which.
+    pub rows: Changes,
     /// Sequences lawful before and not now: for each event type the shortest.
     pub no_longer_lawful: Vec<Difference>,
     /// Sequences lawful now and not before: for each event type the shortest.
@@ -412,6 +418,7 @@ fn compare_strand(pair: (&Definition, &Definition), old: StrandId, new: StrandId
     let mut found = StrandDiff {
         strand: now.name.clone(),
         states,
+        rows: row_changes(pair, before, now),
         no_longer_lawful: Vec::new(),
         newly_lawful: Vec::new(),
         leads_elsewhere: Vec::new(),
@@ -419,10 +426,49 @@ fn compare_strand(pair: (&Definition, &Definition), old: StrandId, new: StrandId
     };
     walk_together(pair, (old, new), &mut found);
     let same = found.states.is_empty()
+        && found.rows.is_empty()
         && found.no_longer_lawful.is_empty()
         && found.newly_lawful.is_empty()
         && found.leads_elsewhere.is_empty();
     (!same).then_some(found)
+}
+
+/// An event's rows in a strand as they are written: from which state, and to which.
+struct Rows {
+    event: String,
+    leads: BTreeMap<String, String>,
+}
+
+fn rows(definition: &Definition, strand: &Strand) -> Vec<Rows> {
+    let state = |id: StateId| strand.states[id.index()].name.as_str();
+    let lead = |branch: &Branch| {
+        let to = branch.to.map_or("where it is", state);
+        let value = |values: &[Value]| values.iter().map(spoken).collect::<Vec<_>>().join(" or ");
+        let fields = branch.matches.iter().map(|(field, values)| format!("{field} is {}", value(values)));
+        let fields = fields.collect::<Vec<_>>().join(", ");
+        if fields.is_empty() { to.to_owned() } else { format!("{to} where {fields}") }
+    };
+    let leads = |row: &Row| row.branches.iter().map(lead).collect::<Vec<_>>().join(", else ");
+    let all = strand.rows.iter().map(|(event, rows)| Rows {
+        event: definition.event_type(*event).name.clone(),
+        leads: rows.iter().map(|row| (state(row.from).to_owned(), leads(row))).collect(),
+    });
+    let mut all: Vec<Rows> = all.collect();
+    all.sort_by(|one, other| one.event.cmp(&other.event));
+    all
+}
+
+fn row_changes(pair: (&Definition, &Definition), before: &Strand, now: &Strand) -> Changes {
+    let from = |rows: &Rows| rows.leads.keys().cloned().collect::<Vec<_>>().join(", ");
+    let what = |a: &Rows, b: &Rows| {
+        let mut what = differing(&[("from", from(a), from(b))]);
+        for (from, leads) in &a.leads {
+            let now = b.leads.get(from).unwrap_or(leads).clone();
+            what.extend(differing(&[(&format!("from {from} to"), leads.clone(), now)]));
+        }
+        what
+    };
+    changes(&rows(pair.0, before), &rows(pair.1, now), |rows| &rows.event, what)
 }
 
 type Pair = (Standing, Standing);
@@ -572,6 +618,19 @@ strands:
             let outcome = run(&compiled(text), &scenario);
             assert!(outcome.holds(), "{scenario}{outcome:#?}");
         }
+    }
+
+    #[test]
+    fn a_changed_row_is_told_as_it_is_written() {
+        let rows = |now: &str| compared(now).sequences.into_iter().next().map(|strand| strand.rows);
+        let from =
+            rows(&changed("from: convicted, to: sentenced", "from: [acquitted, convicted], to: sentenced"));
+        let what = |changes: Option<Changes>| changes.map(|changes| changes.changed[0].what.clone());
+        assert_eq!(what(from), Some(vec!["from: was convicted, is acquitted, convicted".to_owned()]));
+        let to = rows(&changed("from: authorised, to: laid", "from: authorised, to: convicted"));
+        assert_eq!(what(to), Some(vec!["from authorised to: was laid, is convicted".to_owned()]));
+        let gone = rows(&changed("      - { on: sentence-passed, from: convicted, to: sentenced }\n", ""));
+        assert_eq!(gone.map(|changes| changes.removed), Some(vec!["sentence-passed".to_owned()]));
     }
 
     fn types(difference: &Difference) -> Vec<&str> {

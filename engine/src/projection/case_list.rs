@@ -153,7 +153,7 @@ fn read_summary(store: &dyn EventStore, reference: &[u8], first: Vec<u8>) -> Res
 }
 
 fn broken(error: &serde_json::Error) -> ReadError {
-    ReadError::Storage(StorageError { doing: "reading the case list".into(), problem: error.to_string() })
+    ReadError::Storage(StorageError::new("reading the case list", error.to_string()))
 }
 
 fn passes(summary: &CaseSummary, filter: &CaseFilter, text: Option<&str>) -> bool {

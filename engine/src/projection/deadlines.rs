@@ -364,5 +364,5 @@ fn read(value: &[u8]) -> Result<Entry, ReadError> {
 
 fn broken(error: &serde_json::Error) -> ReadError {
     let problem = error.to_string();
-    ReadError::Storage(StorageError { doing: "reading the list of deadlines".into(), problem })
+    ReadError::Storage(StorageError::new("reading the list of deadlines", problem))
 }

@@ -25,7 +25,7 @@ use crate::machine;
 
 use super::StorageError;
 use super::files::{Files, read_whole, write_whole};
-use super::journal::{JournalFolder, failed};
+use super::journal::{JournalFolder, failed, unfit};
 use super::sled_store::OpenError;
 
 /// The format that this program writes.
@@ -182,7 +182,7 @@ impl Folder {
         let folder = self.path.join(DEFINITIONS_FOLDER);
         let name = format!("{digest_hex}.json");
         if sha256_hex(canonical.as_bytes()) != digest_hex {
-            return Err(failed("keeping", &folder.join(name), "the digest is not that of the definition"));
+            return Err(unfit("keeping", &folder.join(name), "the digest is not that of the definition"));
         }
         let names = self.files.list(&folder).map_err(|error| failed("listing", &folder, error))?;
         if names.contains(&name) {
@@ -202,13 +202,13 @@ impl Folder {
             let path = folder.join(name);
             let bytes = read_whole(&*self.files, &path).map_err(|error| failed("reading", &path, error))?;
             if sha256_hex(&bytes) != digest_hex {
-                return Err(failed(
+                return Err(unfit(
                     "reading",
                     &path,
                     "the definition does not have the digest it is kept under",
                 ));
             }
-            kept.push(String::from_utf8(bytes).map_err(|error| failed("reading", &path, error))?);
+            kept.push(String::from_utf8(bytes).map_err(|error| unfit("reading", &path, error))?);
         }
         Ok(kept)
     }
@@ -251,7 +251,7 @@ fn look(files: &dyn Files, path: &Path) -> Result<Found, OpenError> {
             Err(OpenError::NewerFormat { path: path.to_owned(), found: format, known: FORMAT })
         }
         (Some(FORMAT), Some(store_id)) => Ok(Found::Store(store_id)),
-        _ => Err(OpenError::Storage(failed("reading", &file, "it does not say a format and an id"))),
+        _ => Err(OpenError::Storage(unfit("reading", &file, "it does not say a format and an id"))),
     }
 }
 
@@ -292,7 +292,10 @@ fn make(files: &Arc<dyn Files>, path: &Path, store_id: Uuid) -> Result<Lock, Sto
 fn lay_out(files: &dyn Files, path: &Path) -> Result<Lock, StorageError> {
     let storage = |error: io::Error| failed("making", path, error);
     files.create_dir(path).map_err(storage)?;
-    let lock = hold(&path.join(LOCK_FILE), path).map_err(|error| failed("making", path, error))?;
+    let lock = hold(&path.join(LOCK_FILE), path).map_err(|error| match error {
+        OpenError::Storage(error) => error,
+        other => unfit("making", path, other),
+    })?;
     for folder in [JOURNAL_FOLDER, DEFINITIONS_FOLDER] {
         files.create_dir(&path.join(folder)).map_err(storage)?;
         files.sync_dir(&path.join(folder)).map_err(storage)?;
@@ -331,7 +334,7 @@ impl Beside {
             _ => PathBuf::from("."),
         };
         let Some(name) = place.file_name().map(|name| name.to_string_lossy().into_owned()) else {
-            return Err(OpenError::Storage(failed("making", place, "the path has no name")));
+            return Err(OpenError::Storage(unfit("making", place, "the path has no name")));
         };
         Ok(Self { parent, prefix: format!(".{name}.unfinished-") })
     }

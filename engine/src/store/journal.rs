@@ -98,9 +98,14 @@ impl fmt::Debug for JournalFolder {
     }
 }
 
-/// Names what failed.
-pub(super) fn failed(doing: &str, path: &Path, error: impl fmt::Display) -> StorageError {
-    StorageError { doing: format!("{doing} {}", path.display()), problem: error.to_string() }
+/// Names the call that failed.
+pub(super) fn failed(doing: &str, path: &Path, error: io::Error) -> StorageError {
+    StorageError::of_file(doing, path, &error)
+}
+
+/// Names what is not as it has to be.
+pub(super) fn unfit(doing: &str, path: &Path, problem: impl fmt::Display) -> StorageError {
+    StorageError::new(format!("{doing} {}", path.display()), problem.to_string())
 }
 
 impl JournalFolder {

@@ -200,7 +200,7 @@ impl EventStore for MemoryStore {
     fn keep_definition(&self, digest_hex: &str, canonical: &str) -> Result<(), ReadError> {
         if sha256_hex(canonical.as_bytes()) != digest_hex {
             let problem = "the digest is not that of the definition".to_owned();
-            return Err(ReadError::Storage(StorageError { doing: format!("keeping {digest_hex}"), problem }));
+            return Err(ReadError::Storage(StorageError::new(format!("keeping {digest_hex}"), problem)));
         }
         self.held().definitions.insert(digest_hex.to_owned(), canonical.to_owned());
         Ok(())

@@ -1,5 +1,7 @@
 //! The log on disk: what every store promises.
 
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -184,18 +186,33 @@ pub enum ReadError {
 }
 
 /// A failure of the disk, of the files or of the library that reads them.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[error("{doing}: {problem}")]
 pub struct StorageError {
     /// What was being done, with the path.
     pub doing: String,
     /// What went wrong.
     pub problem: String,
+    /// The kind of the operating system's error; [`io::ErrorKind::Other`] where it was none of its.
+    pub kind: io::ErrorKind,
+}
+
+impl StorageError {
+    /// Of something that the operating system did not refuse.
+    pub(crate) fn new(doing: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self { doing: doing.into(), problem: problem.into(), kind: io::ErrorKind::Other }
+    }
+
+    /// Of a call on a file that failed.
+    pub(crate) fn of_file(doing: &str, path: &Path, error: &io::Error) -> Self {
+        let doing = format!("{doing} {}", path.display());
+        Self { doing, problem: error.to_string(), kind: error.kind() }
+    }
 }
 
 impl From<MissingHashes> for StorageError {
     fn from(missing: MissingHashes) -> Self {
-        Self { doing: "reading the tree".to_owned(), problem: missing.to_string() }
+        Self::new("reading the tree", missing.to_string())
     }
 }
 
@@ -206,7 +223,7 @@ impl From<MissingHashes> for ReadError {
 }
 
 fn unreadable(doing: &str, problem: &str) -> ReadError {
-    ReadError::Storage(StorageError { doing: doing.to_owned(), problem: problem.to_owned() })
+    ReadError::Storage(StorageError::new(doing, problem))
 }
 
 /// Who is told where an append went, or why nowhere.
@@ -215,7 +232,7 @@ pub type Answer = Box<dyn FnOnce(Result<Appended, AppendError>) + Send>;
 /// The answer where there is nobody left to give one.
 pub(crate) fn writer_gone() -> AppendError {
     let problem = "the writer stopped before it answered".to_owned();
-    AppendError::Storage(StorageError { doing: "appending".to_owned(), problem })
+    AppendError::Storage(StorageError::new("appending", problem))
 }
 
 /// A log of events, several cases in one order. Blocking: the engine calls it from its own threads.

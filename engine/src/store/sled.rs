@@ -19,6 +19,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -65,10 +66,13 @@ impl fmt::Debug for Index {
 
 /// Calls sled: its errors and its panics become errors that say what was being done.
 fn call<T>(doing: &str, act: impl FnOnce() -> Result<T, ::sled::Error>) -> Result<T, StorageError> {
-    let fail = |problem: String| StorageError { doing: format!("{doing} in the index"), problem };
+    let fail = |problem: String| StorageError::new(format!("{doing} in the index"), problem);
     match catch_unwind(AssertUnwindSafe(act)) {
         Ok(Ok(done)) => Ok(done),
-        Ok(Err(error)) => Err(fail(error.to_string())),
+        Ok(Err(error)) => {
+            let kind = if let ::sled::Error::Io(error) = &error { error.kind() } else { ErrorKind::Other };
+            Err(StorageError { kind, ..fail(error.to_string()) })
+        }
         Err(panic) => {
             let text = panic.downcast_ref::<String>().cloned();
             let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
@@ -78,10 +82,7 @@ fn call<T>(doing: &str, act: impl FnOnce() -> Result<T, ::sled::Error>) -> Resul
 }
 
 fn garbled(doing: &str) -> StorageError {
-    StorageError {
-        doing: format!("{doing} in the index"),
-        problem: "a value does not have its shape".to_owned(),
-    }
+    StorageError::new(format!("{doing} in the index"), "a value does not have its shape")
 }
 
 fn log_key(first: Position) -> [u8; 10] {
@@ -282,10 +283,8 @@ impl Index {
             && *format != [INDEX_FORMAT]
         {
             let found = format.first().copied().unwrap_or_default();
-            return Err(StorageError {
-                doing: "reading the format of the index".to_owned(),
-                problem: format!("it has format {found}, and this program writes format {INDEX_FORMAT}"),
-            });
+            let problem = format!("it has format {found}, and this program writes format {INDEX_FORMAT}");
+            return Err(StorageError::new("reading the format of the index", problem));
         }
         let id = self.get("reading the store's id", b"x/store")?;
         id.map(|id| Uuid::from_slice(&id).map_err(|_| garbled("reading the store's id"))).transpose()

@@ -322,10 +322,11 @@ fn spawn(
     run: impl FnOnce(&Shared) + Send + 'static,
 ) -> Result<JoinHandle<()>, StorageError> {
     let shared = Arc::clone(shared);
-    thread::Builder::new()
-        .name(name.to_owned())
-        .spawn(move || run(&shared))
-        .map_err(|error| StorageError { doing: format!("starting {name}"), problem: error.to_string() })
+    thread::Builder::new().name(name.to_owned()).spawn(move || run(&shared)).map_err(|error| StorageError {
+        doing: format!("starting {name}"),
+        problem: error.to_string(),
+        kind: error.kind(),
+    })
 }
 
 impl Drop for SledStore {
@@ -834,10 +835,10 @@ impl Shared {
 fn check_model(model: &str) -> Result<(), ReadError> {
     if model.is_empty() || model.len() > 255 || model.contains('\0') {
         let problem = "a model's name has 1 to 255 bytes and no zero byte".to_owned();
-        return Err(ReadError::Storage(StorageError {
-            doing: format!("using the read model {model:?}"),
+        return Err(ReadError::Storage(StorageError::new(
+            format!("using the read model {model:?}"),
             problem,
-        }));
+        )));
     }
     Ok(())
 }
@@ -852,10 +853,8 @@ pub(super) fn check_model_writes(model: &str, writes: &[ModelWrite]) -> Result<(
                 "a key of {} bytes or a value of {length} bytes is over the limit of {MODEL_KEY_BYTES_MAX} and {MODEL_VALUE_BYTES_MAX}",
                 key.len()
             );
-            return Err(ReadError::Storage(StorageError {
-                doing: format!("writing the read model {model}"),
-                problem,
-            }));
+            let doing = format!("writing the read model {model}");
+            return Err(ReadError::Storage(StorageError::new(doing, problem)));
         }
     }
     Ok(())

@@ -308,7 +308,7 @@ impl Writer<'_> {
         if let Err(error) = self.commit(draft) {
             self.shared.stop_writing(error.to_string());
             for (_, answer) in &mut judged {
-                let error = StorageError { doing: error.doing.clone(), problem: error.problem.clone() };
+                let error = error.clone();
                 *answer = Err(AppendError::Storage(error));
             }
         }
