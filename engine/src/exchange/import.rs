@@ -110,24 +110,45 @@ pub async fn import_case(
             .map_err(|problem| LineProblem { line: *number, ..problem })?;
         parsed.extend(line.map(|line| (*number, line)));
     }
-    let keys = chain(&parsed);
-    let already = recorded_before(engine, &lines.case, &keys).await?;
+    let imported = import_events(engine, &lines.case, parsed, options).await?;
+    Ok(ImportedCase { notes_left_out: lines.notes_left_out, ..imported })
+}
+
+/// Records the events of one case, each with the place that errors name (the line of a file), in the order given: all of
+/// them, or none. Every form of import ends here.
+///
+/// Repeating it records nothing twice; what was added at the end since is recorded.
+///
+/// # Errors
+/// When a rule or a state refuses an event, an event is of another case, or the store fails; see [`ImportError`].
+pub async fn import_events(
+    engine: &Engine,
+    case: &str,
+    mut events: Vec<(usize, EventLine)>,
+    options: ImportOptions,
+) -> Result<ImportedCase, ImportError> {
+    if let Some((line, other)) = events.iter().find(|(_, line)| line.case != case) {
+        let problem = format!("it is an event of case {}, among those of {case}", other.case);
+        return Err(LineProblem { line: *line, case: Some(other.case.clone()), problem, help: None }.into());
+    }
+    let keys = chain(&events);
+    let already = recorded_before(engine, case, &keys).await?;
     let mut imported = ImportedCase {
-        case: lines.case.clone(),
-        recorded: parsed.len() - already,
+        case: case.to_owned(),
+        recorded: events.len() - already,
         already,
-        notes_left_out: lines.notes_left_out,
+        notes_left_out: 0,
         version: None,
         added: 0,
         breaches: 0,
         gaps: 0,
         unproven: 0,
     };
-    resolve_exported_ids(&mut parsed);
-    let rest = parsed.split_off(already);
+    resolve_exported_ids(&mut events);
+    let rest = events.split_off(already);
     let Some(key) = keys.last().filter(|_| !rest.is_empty()) else { return Ok(imported) };
     if rest.len() > BATCH_EVENTS_MAX {
-        return Err(ImportError::TooManyLines { case: lines.case.clone(), lines: rest.len() });
+        return Err(ImportError::TooManyLines { case: case.to_owned(), lines: rest.len() });
     }
     let recording = RecordOptions {
         declare_gaps: options.declare_gaps,
@@ -136,7 +157,7 @@ pub async fn import_case(
         idempotency_key: Some(key.clone()),
         ..RecordOptions::default()
     };
-    let recorded = record(engine, &lines.case, rest, recording).await?;
+    let recorded = record(engine, case, rest, recording).await?;
     imported.version = (!options.dry_run).then_some(recorded.version);
     imported.added = recorded.events.len().saturating_sub(imported.recorded);
     imported.breaches = recorded.breaches.len();

@@ -199,15 +199,15 @@ impl EventFile {
     }
 }
 
-struct RawLine {
-    /// The text without its line end; cut where the line is too long.
-    text: Vec<u8>,
+pub(super) struct RawLine {
+    /// The text, its line end included; cut where the line is too long.
+    pub(super) text: Vec<u8>,
     /// The length of the whole line.
-    length: usize,
+    pub(super) length: usize,
 }
 
 /// The next line, holding no more of it than [`LINE_BYTES_MAX`].
-fn next_line(reader: &mut impl BufRead) -> io::Result<Option<RawLine>> {
+pub(super) fn next_line(reader: &mut impl BufRead) -> io::Result<Option<RawLine>> {
     let mut text = Vec::new();
     let mut length = reader.by_ref().take(LINE_BYTES_MAX as u64 + 2).read_until(b'\n', &mut text)?;
     if length == 0 {
@@ -352,7 +352,7 @@ fn help_for(error: &str) -> Option<String> {
     Some(help.to_owned())
 }
 
-fn too_long(length: usize) -> LineProblem {
+pub(super) fn too_long(length: usize) -> LineProblem {
     problem(
         &format!("the line is {length} bytes long; a line may have {LINE_BYTES_MAX}"),
         "keep documents elsewhere and name them in `source`",
