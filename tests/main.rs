@@ -40,6 +40,7 @@ mod killed;
 mod late_facts;
 #[cfg(test)]
 mod legality;
+mod long_imports;
 #[cfg(test)]
 mod linearizable;
 #[cfg(test)]

@@ -1,35 +1,37 @@
 //! `casebook import`: event files recorded, a case's lines together or not at all, and only once.
 
-use std::fs::File;
-use std::io::{self, BufReader};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use casebook_engine::definition::Definition;
 use casebook_engine::engine::Engine;
-use casebook_engine::exchange::import::{ImportError, ImportOptions, ImportedCase, import_case};
-use casebook_engine::exchange::jsonl::{self, CaseLines, EventFile, LineProblem};
+use casebook_engine::exchange::import::{ImportError, ImportOptions};
+use casebook_engine::exchange::import_window::ImportWindow;
+use casebook_engine::exchange::indexed_file::{CASE_BYTES_MAX, IndexedFile, NextCase};
+use casebook_engine::exchange::jsonl::{self, CaseLines, LineProblem, PROBLEMS_MAX};
 use clap::{Args, Subcommand};
-use serde::Serialize;
-use serde_json::Value;
 
 use super::Globals;
 use super::answer::{Failure, Trouble};
-use super::definition::unreadable;
-use super::page::{Page, Progress, bad, dim, good, warn};
+use super::import_report::{FailedCase, FileReport, RefusalFile};
+use super::import_source::{is_stdin, looked_at, name_of, unread};
+use super::page::{Page, Progress, bad, dim};
 use super::reading::count_of;
-use super::{as_is, definition, folder, import_xes, refusal};
+use super::{as_is, definition, folder, import_xes};
 
 const EXAMPLES: &str = "An event file is JSON Lines: one event a line, each naming its case.
   {\"case\":\"2024/0017\",\"type\":\"case-opened\",\"workflow\":\"police-conduct\",\"recorded_by\":{\"id\":\"intake-1\",\"role\":\"caseworker\"}}
 
 Importing a file again records nothing twice; lines added at its end since are recorded.
+An import that was interrupted goes on when it is started again.
 All lines are checked for their form before the first event is recorded.
 
 Examples:
   casebook import 2020-146999.jsonl
   casebook import *.jsonl --declare-gaps            steps that must have happened become gaps
   casebook import history.jsonl --dry-run           ask without recording
+  casebook import all.jsonl --keep-going --report refused.jsonl
   casebook export jsonl --data old | casebook import - --data new
   casebook import xes log.xes --workflow NAME --map map.yaml        a log of another system
   casebook import all.jsonl --as-is --data copy     the same bytes and hashes, into a new folder";
@@ -55,8 +57,11 @@ pub(super) struct ImportArgs {
     /// Go on with the other cases where one is refused or has wrong lines
     #[arg(long)]
     keep_going: bool,
+    /// Write every wrong line and every case that was not recorded to this file, as JSON Lines
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
     /// Take an export over byte for byte, with its ids, instants and hashes, into a folder that holds nothing yet
-    #[arg(long, conflicts_with_all = ["declare_gaps", "keep_going"])]
+    #[arg(long, conflicts_with_all = ["declare_gaps", "keep_going", "report"])]
     as_is: bool,
     /// With --as-is: a checkpoint of the store that the export comes from, which the copy has to meet
     #[arg(long, value_name = "FILE", requires = "as_is", requires = "key")]
@@ -73,34 +78,12 @@ enum ImportForm {
     Xes(import_xes::ImportXesArgs),
 }
 
-/// What became of a file.
-#[derive(Debug, Serialize)]
-struct FileReport {
-    file: String,
-    lines: usize,
-    cases: Vec<ImportedCase>,
-    failed: Vec<FailedCase>,
-    problems: Vec<LineProblem>,
-    problem_count: usize,
-    left_out_fields: Vec<&'static str>,
-    /// Lines of another log's own case.
-    own_left_out: usize,
-}
-
-/// A case of which nothing was recorded.
-#[derive(Debug, Serialize)]
-pub(super) struct FailedCase {
-    pub(super) case: String,
-    pub(super) line: Option<usize>,
-    pub(super) message: String,
-    pub(super) help: Option<String>,
-    pub(super) refusal: Option<Value>,
-}
-
 /// The files so far, and the first failure: its exit code is the command's.
-#[derive(Debug, Default)]
-struct Import {
+struct Import<'a> {
+    engine: Engine,
+    args: &'a ImportArgs,
     reports: Vec<FileReport>,
+    refusals: RefusalFile<'a>,
     first_failure: Option<Failure>,
 }
 
@@ -112,35 +95,30 @@ pub(super) async fn run(args: ImportArgs, globals: &Globals, page: &mut Page) ->
     if args.as_is {
         return as_is::run(args, globals, page).await;
     }
-    let is_missing = |path: &&PathBuf| path.as_os_str() != "-" && !path.exists();
+    let is_missing = |path: &&PathBuf| !is_stdin(path) && !path.exists();
     if let Some(missing) = args.files.iter().find(is_missing).filter(|_| !args.keep_going) {
         let trouble = Trouble::new(format!("there is no {}", missing.display()));
         let is_word = missing.as_os_str() == "xes";
-        let help = is_word.then(|| "a log is imported with `xes` right behind `import`".to_owned());
-        return Err(Failure::NotFound(Trouble { help, ..trouble }));
+        let help = if is_word { "a log is imported with `xes` right behind `import`" } else { "nothing was recorded of any file" };
+        return Err(Failure::NotFound(trouble.help(help)));
     }
+    let refusals = RefusalFile::create(args.report.as_deref())?;
     let engine = folder::existing_or_new(globals, None, args.dry_run, page)?;
-    let mut import = Import::default();
+    let mut import = Import { engine, args: &args, reports: Vec::new(), refusals, first_failure: None };
     for path in &args.files {
         if import.first_failure.is_some() && !args.keep_going {
             break;
         }
-        match read(path) {
-            Ok(file) => import_file(&engine, path, file, &args, &mut import, page).await?,
-            Err(failure) => {
-                if !page.is_json() {
-                    let mut stderr = page.stderr();
-                    stderr.item(0, &bad("error:"), &failure.sentence())?;
-                    stderr.flush()?;
-                }
-                let message = failure.sentence();
-                import.reports.push(FileReport::unread(path, message));
-                import.first_failure.get_or_insert(failure);
-            }
-        }
+        import.file(path, page).await?;
     }
+    import.refusals.finish()?;
     if page.is_json() {
-        page.json(&serde_json::json!({ "dry_run": args.dry_run, "files": import.reports }))?;
+        page.bytes(format!("{{\"dry_run\":{},\"files\":[", args.dry_run).as_bytes())?;
+        for (index, report) in import.reports.into_iter().enumerate() {
+            page.bytes(if index == 0 { b"" } else { b",\n" })?;
+            report.write(page)?;
+        }
+        page.bytes(b"]}\n")?;
     }
     match import.first_failure {
         None => Ok(()),
@@ -148,127 +126,175 @@ pub(super) async fn run(args: ImportArgs, globals: &Globals, page: &mut Page) ->
     }
 }
 
-impl FileReport {
-    fn of(path: &Path, file: &EventFile) -> Self {
-        Self {
-            file: name_of(path),
-            lines: file.line_count,
-            cases: Vec::new(),
-            failed: Vec::new(),
-            problems: file.problems.clone(),
-            problem_count: file.problem_count,
-            left_out_fields: file.left_out.iter().copied().collect(),
-            own_left_out: file.own_left_out,
+impl Import<'_> {
+    async fn file(&mut self, path: &Path, page: &mut Page) -> Result<(), Failure> {
+        let name = name_of(path);
+        let mut report = FileReport::new(name.clone());
+        let mut unwritten = None;
+        let (problems, refusals) = (&mut report.problems, &mut self.refusals);
+        let mut problem = |problem: LineProblem| {
+            if let Err(failure) = refusals.add_problem(&name, &problem) {
+                unwritten = Some(failure);
+                return Err(io::ErrorKind::Other.into());
+            }
+            if problems.len() < PROBLEMS_MAX {
+                problems.push(problem);
+            }
+            Ok(())
+        };
+        let looked_at = looked_at(path, &mut problem, page);
+        if let Some(failure) = unwritten {
+            return Err(failure);
         }
-    }
-
-    fn unread(path: &Path, message: String) -> Self {
-        let problem = LineProblem { line: 0, case: None, problem: message, help: None };
-        Self {
-            file: name_of(path),
-            lines: 0,
-            cases: Vec::new(),
-            failed: Vec::new(),
-            problems: vec![problem],
-            problem_count: 1,
-            left_out_fields: Vec::new(),
-            own_left_out: 0,
+        let mut file = match looked_at {
+            Ok(file) => file,
+            Err(failure) => return self.unread(name, failure, page),
+        };
+        report.lines = file.line_count;
+        report.case_count = file.case_count;
+        report.problem_count = file.problem_count;
+        report.left_out.clone_from(&file.left_out);
+        report.own_left_out = file.own_left_out;
+        if file.problem_count > 0 {
+            let trouble = tell_problems(&report, file.has_stray_problem, self.args.keep_going, page)?;
+            self.first_failure.get_or_insert(Failure::Input(trouble));
         }
+        let is_stopped = file.problem_count > 0 && (!self.args.keep_going || file.has_stray_problem);
+        if !is_stopped && let Err(failure) = self.cases(path, &mut file, &mut report, page).await? {
+            tell_trouble(&failure, page)?;
+            report.problems.push(LineProblem {
+                line: 0,
+                case: None,
+                problem: failure.sentence(),
+                help: None,
+            });
+            report.problem_count += 1;
+            self.first_failure.get_or_insert(failure);
+        }
+        report.tell(self.args.dry_run, self.args.keep_going, page)?;
+        self.reports.push(report);
+        Ok(())
     }
-}
 
-fn name_of(path: &Path) -> String {
-    if path.as_os_str() == "-" { "standard input".to_owned() } else { path.display().to_string() }
-}
-
-fn read(path: &Path) -> Result<EventFile, Failure> {
-    let read = if path.as_os_str() == "-" {
-        jsonl::read_file(io::stdin().lock())
-    } else if path.is_dir() {
-        return Err(Failure::input(format!("{} is a folder", path.display()), "name the event files in it"));
-    } else {
-        let file = File::open(path).map_err(|error| unreadable(path, &error))?;
-        jsonl::read_file(BufReader::new(file))
-    };
-    read.map_err(|error| match error.kind() {
-        io::ErrorKind::FileTooLarge => Failure::input(error.to_string(), "divide it by case"),
-        _ => unreadable(path, &error),
-    })
-}
-
-async fn import_file(
-    engine: &Engine,
-    path: &Path,
-    file: EventFile,
-    args: &ImportArgs,
-    import: &mut Import,
-    page: &mut Page,
-) -> Result<(), Failure> {
-    let name = name_of(path);
-    let mut report = FileReport::of(path, &file);
-    if !file.problems.is_empty() {
-        let trouble = tell_problems(&name, &file, args.keep_going, page)?;
-        import.first_failure.get_or_insert(Failure::Input(trouble));
+    fn unread(&mut self, name: String, failure: Failure, page: &mut Page) -> Result<(), Failure> {
+        tell_trouble(&failure, page)?;
+        let problem = LineProblem { line: 0, case: None, problem: failure.sentence(), help: None };
+        self.refusals.add_problem(&name, &problem)?;
+        self.reports.push(FileReport::unread(name, problem.problem));
+        self.first_failure.get_or_insert(failure);
+        Ok(())
     }
-    let is_stopped = !file.problems.is_empty() && (!args.keep_going || file.has_stray_problem);
-    if !is_stopped {
-        let options = ImportOptions { declare_gaps: args.declare_gaps, dry_run: args.dry_run };
-        let progress = Progress::new(page, "importing", file.line_count as u64);
-        let mut lines_done = 0;
-        for lines in file.cases.iter().filter(|lines| !lines.has_problem) {
-            match Box::pin(import_case(engine, lines, options)).await {
-                Ok(imported) => {
-                    tell_case(&imported, args.dry_run, page)?;
-                    report.cases.push(imported);
-                }
-                Err(error) => {
-                    let (failed, failure) = failed(&name, lines, error, engine);
-                    tell_failed(&name, &failed, &failure, page)?;
-                    report.failed.push(failed);
-                    import.first_failure.get_or_insert(failure);
-                    if !args.keep_going {
-                        break;
+
+    /// Imports the cases of a file, many at a time. The inner failure is that of reading the file.
+    async fn cases(
+        &mut self,
+        path: &Path,
+        file: &mut IndexedFile,
+        report: &mut FileReport,
+        page: &mut Page,
+    ) -> Result<Result<(), Failure>, Failure> {
+        let options = ImportOptions { declare_gaps: self.args.declare_gaps, dry_run: self.args.dry_run };
+        let mut window = ImportWindow::new(self.engine.clone(), options);
+        let progress = Progress::new(page, "importing", file.line_count);
+        let (mut lines_done, lines) = (0, file.line_count);
+        let mut is_going = true;
+        let mut answer = Ok(());
+        loop {
+            while is_going && !window.is_full() {
+                match file.next_case() {
+                    Ok(Some(NextCase::Lines(lines))) if lines.has_problem => {}
+                    Ok(Some(NextCase::Lines(lines))) => window.begin(lines),
+                    Ok(Some(NextCase::TooLarge { case, line, bytes })) => {
+                        let (failed, failure) = too_large(&report.file, case, line, bytes);
+                        is_going = self.failed(&failed, failure, report, page)?;
+                    }
+                    Ok(None) => is_going = false,
+                    Err(error) => {
+                        answer = Err(unread(path, &error));
+                        is_going = false;
                     }
                 }
             }
-            lines_done += lines.lines.len() as u64;
-            progress.reached(lines_done, file.line_count as u64);
+            let Some(finished) = window.next().await else { break };
+            lines_done += (finished.lines.lines.len() + finished.lines.notes_left_out) as u64;
+            match finished.answer {
+                Ok(imported) => report.add(&imported, self.args.dry_run, page)?,
+                Err(error) => {
+                    let (failed, failure) = failed(&report.file, &finished.lines, error, &self.engine);
+                    is_going &= progress.suspend(|| self.failed(&failed, failure, report, page))?;
+                }
+            }
+            progress.reached(lines_done, lines);
         }
         progress.finish();
+        Ok(answer)
     }
-    tell_summary(&report, args.dry_run, page)?;
-    import.reports.push(report);
-    Ok(())
+
+    /// Tells a case of which nothing was recorded; answers whether to go on with the others.
+    fn failed(
+        &mut self,
+        failed: &FailedCase,
+        failure: Failure,
+        report: &mut FileReport,
+        page: &mut Page,
+    ) -> Result<bool, Failure> {
+        report.add_failed(failed, &failure, &mut self.refusals, page)?;
+        // A disk that fails once fails again.
+        let is_hopeless = matches!(failure, Failure::Storage(_) | Failure::Unexpected(_));
+        self.first_failure.get_or_insert(failure);
+        Ok(self.args.keep_going && !is_hopeless)
+    }
+}
+
+/// Tells why a file was not read.
+fn tell_trouble(failure: &Failure, page: &mut Page) -> Result<(), Failure> {
+    if page.is_json() {
+        return Ok(());
+    }
+    page.flush()?;
+    let mut stderr = page.stderr();
+    stderr.item(0, &bad("error:"), &failure.sentence())?;
+    if let Failure::Input(trouble) | Failure::NotFound(trouble) | Failure::Storage(trouble) = failure {
+        if let Some(place) = &trouble.place {
+            stderr.line(&format!("  {} {place}", dim("at")))?;
+        }
+        if let Some(help) = &trouble.help {
+            stderr.item(2, "help:", help)?;
+        }
+    }
+    stderr.flush()
 }
 
 /// Tells wrong lines, and what follows from them.
 fn tell_problems(
-    name: &str,
-    file: &EventFile,
+    report: &FileReport,
+    has_stray_problem: bool,
     keep_going: bool,
     page: &mut Page,
 ) -> Result<Trouble, Failure> {
-    let count = count_of(file.problem_count, "line is wrong", "lines are wrong");
+    let name = &report.file;
+    let problem_count = usize::try_from(report.problem_count).unwrap_or(usize::MAX);
+    let count = count_of(problem_count, "line is wrong", "lines are wrong");
     let trouble = Trouble::new(format!("{name}: {count}"));
     if page.is_json() {
         return Ok(trouble);
     }
     let mut stderr = page.stderr();
-    for problem in file.problems.iter().take(PROBLEMS_SHOWN_MAX) {
+    for problem in report.problems.iter().take(PROBLEMS_SHOWN_MAX) {
         stderr.item(0, &bad("error:"), &problem.problem)?;
         stderr.line(&format!("  {} {name}:{}", dim("at"), problem.line))?;
         if let Some(help) = &problem.help {
             stderr.item(2, "help:", help)?;
         }
     }
-    let more = file.problem_count.saturating_sub(PROBLEMS_SHOWN_MAX);
+    let more = problem_count.saturating_sub(PROBLEMS_SHOWN_MAX);
     if more > 0 {
-        stderr.line(&format!("and {more} more"))?;
+        stderr.line(&format!("and {more} more; --report FILE writes all of them"))?;
     }
     let consequence = if !keep_going {
         "Nothing of the file was recorded. Correct the lines, or repeat with --keep-going to record the cases \
          that have none."
-    } else if file.has_stray_problem {
+    } else if has_stray_problem {
         "Nothing of the file was recorded: of a wrong line it cannot be told which case it belongs to, so any \
          case may lack it."
     } else {
@@ -279,19 +305,26 @@ fn tell_problems(
     Ok(trouble)
 }
 
+fn too_large(file: &str, case: String, line: usize, bytes: u64) -> (FailedCase, Failure) {
+    let message = format!(
+        "case {case} has {} MiB of lines, and at most {} MiB of one case are imported at a time",
+        bytes >> 20,
+        CASE_BYTES_MAX >> 20
+    );
+    let help = "divide the case's lines into several files, imported one after the other".to_owned();
+    let failure =
+        Failure::Input(Trouble::new(message.clone()).help(help.clone()).at(format!("{file}:{line}")));
+    let file = file.to_owned();
+    (FailedCase { file, line: Some(line), case, message, help: Some(help), ..FailedCase::default() }, failure)
+}
+
 /// What to say of a case of which nothing was recorded, and the failure that gives the exit code.
-pub(super) fn failed(
-    file: &str,
-    lines: &CaseLines,
-    error: ImportError,
-    engine: &Engine,
-) -> (FailedCase, Failure) {
+pub(super) fn failed(file: &str, lines: &CaseLines, error: ImportError, engine: &Engine) -> (FailedCase, Failure) {
     let mut failed = FailedCase {
+        file: file.to_owned(),
         case: lines.case.clone(),
-        line: None,
         message: error.to_string(),
-        help: None,
-        refusal: None,
+        ..FailedCase::default()
     };
     let failure = match error {
         ImportError::Line(problem) => {
@@ -322,7 +355,13 @@ pub(super) fn failed(
         ImportError::Read(error) => error.into(),
         other => Failure::unexpected(other.to_string()),
     };
+    failed.event_type = failed.line.and_then(|line| type_of(lines, line));
     if let Failure::Refused(refused) = &failure {
+        failed.event_type = Some(refused.refusal.event_type.clone());
+        let reasons = &refused.refusal.reasons;
+        // A rule of the definition says more than the strand that does not move.
+        let own = reasons.iter().find(|reason| !reason.rule.starts_with("engine:"));
+        failed.rule = own.or(reasons.first()).map(|reason| reason.rule.clone());
         failed.refusal = serde_json::to_value(&refused.refusal).ok();
     }
     if let Failure::Input(trouble) | Failure::NotFound(trouble) | Failure::Conflict(trouble) = &failure {
@@ -341,6 +380,11 @@ pub(super) fn failed(
     (failed, failure)
 }
 
+fn type_of(lines: &CaseLines, line: usize) -> Option<String> {
+    let (number, text) = lines.lines.iter().find(|(number, _)| *number == line)?;
+    jsonl::parse_line(text, *number == 1).ok().flatten().map(|line| line.event.event_type)
+}
+
 /// The definition that the lines name, for titles.
 fn definition_of(lines: &CaseLines, engine: &Engine) -> Option<Arc<Definition>> {
     let (number, text) = lines.lines.first()?;
@@ -349,95 +393,4 @@ fn definition_of(lines: &CaseLines, engine: &Engine) -> Option<Arc<Definition>> 
         Some(workflow) => definition::newest(engine.definitions(), workflow),
         None => engine.definitions().into_iter().find(|one| one.event(&first.event.event_type).is_some()),
     }
-}
-
-fn tell_failed(file: &str, failed: &FailedCase, failure: &Failure, page: &mut Page) -> Result<(), Failure> {
-    if page.is_json() {
-        return Ok(());
-    }
-    page.flush()?;
-    let mut stderr = page.stderr();
-    let place = failed.line.map(|line| format!(":{line}")).unwrap_or_default();
-    if let Failure::Refused(refused) = failure {
-        stderr.line(&format!("{} {file}{place}", dim("at")))?;
-        refusal::tell(refused, &mut stderr)?;
-        stderr.gap()?;
-    } else {
-        let names_case = failed.message.contains(&failed.case);
-        let case = if names_case { String::new() } else { format!("case {}: ", failed.case) };
-        stderr.item(0, &bad("error:"), &format!("{case}{}", failed.message))?;
-        stderr.line(&format!("  {} {file}{place}", dim("at")))?;
-        if let Some(help) = &failed.help {
-            stderr.item(2, "help:", help)?;
-        }
-    }
-    stderr.flush()
-}
-
-pub(super) fn tell_case(imported: &ImportedCase, dry_run: bool, page: &mut Page) -> Result<(), Failure> {
-    if page.is_json() {
-        return Ok(());
-    }
-    let recorded = count_of(imported.recorded, "event", "events");
-    let mut text = match (imported.recorded, dry_run) {
-        (0, _) => "nothing new".to_owned(),
-        (_, true) => format!("{recorded} would be recorded"),
-        (_, false) => format!("{recorded} recorded"),
-    };
-    if imported.already > 0 {
-        text.push_str(&format!(", {} recorded by an earlier import", imported.already));
-    }
-    if imported.gaps > 0 {
-        text.push_str(&format!(", {}", warn(&count_of(imported.gaps, "gap declared", "gaps declared"))));
-    }
-    if imported.breaches > 0 {
-        text.push_str(&format!(", {}", warn(&count_of(imported.breaches, "breach noted", "breaches noted"))));
-    }
-    if imported.unproven > 0 {
-        let rules = count_of(imported.unproven, "rule", "rules");
-        text.push_str(&format!(", {rules} unproven because dates are vague"));
-    }
-    if let Some(version) = imported.version {
-        text.push_str(&format!("; version {version}"));
-    }
-    page.item(0, &good("✓"), &format!("{}: {text}", imported.case))
-}
-
-fn tell_summary(report: &FileReport, dry_run: bool, page: &mut Page) -> Result<(), Failure> {
-    if page.is_json() {
-        return Ok(());
-    }
-    let recorded: usize = report.cases.iter().map(|case| case.recorded).sum();
-    let would = if dry_run { "would be " } else { "" };
-    let mut text = format!(
-        "{}: {}, {} {would}recorded in {}",
-        report.file,
-        count_of(report.lines, "line", "lines"),
-        count_of(recorded, "event", "events"),
-        count_of(report.cases.len(), "case", "cases")
-    );
-    if !report.failed.is_empty() {
-        text.push_str(&format!(", {} not", count_of(report.failed.len(), "case", "cases")));
-    }
-    page.paragraph(0, &format!("{text}."))?;
-    if !report.left_out_fields.is_empty() {
-        let fields = report.left_out_fields.join(", ");
-        page.paragraph(0, &dim(&format!("Left out, because this record gives its own: {fields}.")))?;
-    }
-    if report.own_left_out > 0 {
-        let lines = count_of(report.own_left_out, "line", "lines");
-        let text = format!(
-            "Left out: {lines} of the other log's own case; this log keeps its own. --as-is takes them over."
-        );
-        page.paragraph(0, &dim(&text))?;
-    }
-    let notes: usize = report.cases.iter().map(|case| case.notes_left_out).sum();
-    if notes > 0 {
-        let notes = count_of(notes, "breach note", "breach notes");
-        page.paragraph(
-            0,
-            &dim(&format!("Left out: {notes} of the engine's own, which it makes again by itself.")),
-        )?;
-    }
-    Ok(())
 }

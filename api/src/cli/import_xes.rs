@@ -17,7 +17,8 @@ use serde::Serialize;
 
 use super::Globals;
 use super::answer::{Failure, Trouble};
-use super::import::{FailedCase, failed, tell_case};
+use super::import::failed;
+use super::import_report::{FailedCase, tell_case};
 use super::log_file::{self, LogFile, activity_words, tell_log_problems, unmapped_json};
 use super::page::{Page, Progress, bad, dim};
 use super::reading::count_of;

@@ -29,6 +29,8 @@ mod export_svg;
 mod folder;
 mod history;
 mod import;
+mod import_report;
+mod import_source;
 mod import_xes;
 mod log_file;
 mod man;

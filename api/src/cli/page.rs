@@ -185,10 +185,21 @@ pub(super) struct Progress {
 impl Progress {
     /// A bar for this many steps; 0 where the number is not known.
     pub(super) fn new(page: &Page, what: &'static str, steps: u64) -> Self {
+        Self::styled(page, what, steps, "{msg} {wide_bar} {human_pos} of {human_len}, {per_sec}, {eta} left")
+    }
+
+    /// A bar for so many bytes; 0 where the number is not known.
+    pub(super) fn bytes(page: &Page, what: &'static str, bytes: u64) -> Self {
+        let template = match bytes {
+            0 => "{msg} {bytes}, {bytes_per_sec}",
+            _ => "{msg} {wide_bar} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left",
+        };
+        Self::styled(page, what, bytes, template)
+    }
+
+    fn styled(page: &Page, what: &'static str, steps: u64, template: &str) -> Self {
         let bar = ProgressBar::with_draw_target((steps > 0).then_some(steps), ProgressDrawTarget::hidden());
-        if let Ok(style) =
-            ProgressStyle::with_template("{msg} {wide_bar} {human_pos} of {human_len}, {eta} left")
-        {
+        if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
         bar.set_message(what);
@@ -205,8 +216,15 @@ impl Progress {
         if self.is_wanted && self.bar.is_hidden() && self.bar.elapsed().as_millis() > PROGRESS_AFTER_MS {
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
         }
-        self.bar.set_length(of);
+        if of > 0 {
+            self.bar.set_length(of);
+        }
         self.bar.set_position(done);
+    }
+
+    /// Takes the bar away while something else is written.
+    pub(super) fn suspend<T>(&self, write: impl FnOnce() -> T) -> T {
+        self.bar.suspend(write)
     }
 
     /// Takes the bar away.

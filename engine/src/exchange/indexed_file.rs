@@ -14,6 +14,8 @@ use std::thread;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
+use crate::ledger::seal::LEDGER_REFERENCE;
+
 use super::jsonl::{
     CaseLines, EventLine, LINE_BYTES_MAX, LineProblem, RawLine, next_line, parse_line, too_long,
 };
@@ -41,6 +43,8 @@ pub struct IndexedFile {
     pub has_stray_problem: bool,
     /// Fields that an export adds, and that were left out.
     pub left_out: BTreeSet<&'static str>,
+    /// Lines of another log's own case, left out: each log speaks of itself.
+    pub own_left_out: u64,
 }
 
 /// What is looked at while a file is read.
@@ -104,6 +108,7 @@ impl IndexedFile {
             problem_count: survey.problem_count,
             has_stray_problem: survey.has_stray_problem,
             left_out: survey.left_out,
+            own_left_out: survey.own_left_out,
         };
         indexed.ahead = indexed.sorted.next()?;
         Ok(indexed)
@@ -183,6 +188,7 @@ struct Survey {
     problem_count: u64,
     has_stray_problem: bool,
     left_out: BTreeSet<&'static str>,
+    own_left_out: u64,
 }
 
 impl Survey {
@@ -193,6 +199,7 @@ impl Survey {
             problem_count: 0,
             has_stray_problem: false,
             left_out: BTreeSet::new(),
+            own_left_out: 0,
         }
     }
 
@@ -205,6 +212,11 @@ impl Survey {
     ) -> io::Result<()> {
         let (key, kind) = match checked {
             Checked::Empty => return Ok(()),
+            Checked::Own => {
+                self.line_count += 1;
+                self.own_left_out += 1;
+                return Ok(());
+            }
             Checked::Event { key, kind, left_out } => {
                 self.left_out.extend(left_out);
                 (Some(key), kind)
@@ -234,6 +246,8 @@ impl Survey {
 /// What a line turned out to be.
 enum Checked {
     Empty,
+    /// Of another log's own case.
+    Own,
     Event { key: [u8; 16], kind: Kind, left_out: Vec<&'static str> },
     Wrong(LineProblem),
 }
@@ -281,6 +295,7 @@ fn check_line(line: &RawLine, is_first: bool) -> Checked {
     }
     match parse_line(&line.text, is_first) {
         Ok(None) => Checked::Empty,
+        Ok(Some(EventLine { case, .. })) if case == LEDGER_REFERENCE => Checked::Own,
         Ok(Some(EventLine { case, left_out, is_engine_note, .. })) => {
             let kind = if is_engine_note { Kind::Note } else { Kind::Event };
             Checked::Event { key: key_of(&case), kind, left_out }
