@@ -24,8 +24,7 @@ use crate::store::codec;
 /// The longest line, bytes: an event's longest canonical form, and as much again for white space and escapes.
 pub const LINE_BYTES_MAX: usize = 2 * crate::store::EVENT_BYTES_MAX;
 
-/// The largest event file, bytes. A file is held in memory until all of its lines are known to be well formed, because
-/// a case's lines may stand anywhere in it; divide a larger one by case.
+/// The largest event file that [`read_file`] holds in memory, bytes; [`super::indexed_file`] reads longer ones.
 pub const FILE_BYTES_MAX: usize = 1024 * 1024 * 1024;
 
 /// The most problems that are collected from one file.
