@@ -42,10 +42,7 @@ impl From<KeptError> for ReadError {
     fn from(error: KeptError) -> Self {
         match error {
             KeptError::Read(error) => error,
-            KeptError::Bad(bad) => Self::Storage(StorageError {
-                doing: "reading the map of case ends".to_owned(),
-                problem: bad.to_string(),
-            }),
+            KeptError::Bad(bad) => Self::Storage(StorageError::new("reading the map of case ends", bad.to_string())),
         }
     }
 }
