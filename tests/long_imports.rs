@@ -7,7 +7,8 @@ use std::io::{Read as _, Write as _};
 use std::process::Stdio;
 
 use casebook_engine::store::{SledOptions, SledStore};
-use casebook_tests::appends::{Numbers, seed, whole_log};
+use casebook_tests::appends::whole_log;
+use casebook_tests::chance::{Numbers, seed};
 use serde_json::Value;
 
 use crate::office::{Office, check_told};
@@ -60,7 +61,6 @@ fn document(text: &str) -> Value {
 #[test]
 fn an_import_killed_again_and_again_ends_with_every_case_once() {
     let seed = seed();
-    println!("seed {seed}");
     let mut numbers = Numbers(seed);
     let office = Office::new();
     let cases = 600;
@@ -144,9 +144,9 @@ fn thousands_of_refusals_are_counted_by_reason_and_written_line_by_line() {
     for failed in &lines {
         let number: u64 = failed["case"].as_str().unwrap()[2..].parse().unwrap();
         assert_eq!(failed["line"], number * 2 + 2, "{failed}");
-        let event_type = if number % 4 == 0 { "hearing-held" } else { "note-made" };
+        let event_type = if number.is_multiple_of(4) { "hearing-held" } else { "note-made" };
         assert_eq!(failed["type"], event_type);
-        assert_eq!(failed["rule"].is_string(), number % 4 == 0, "{failed}");
+        assert_eq!(failed["rule"].is_string(), number.is_multiple_of(4), "{failed}");
         assert_ne!(failed["message"], "");
     }
     let told = document(&office.run(&["import", &file, "--keep-going", "--json"]).stdout);
@@ -199,7 +199,7 @@ fn a_file_of_other_line_ends_or_with_nothing_in_it_is_no_mistake() {
 
 #[test]
 fn a_line_that_is_too_long_and_a_key_that_is_twice_there_are_named_and_nothing_is_recorded() {
-    let office = Office::new();
+    let office = Office::with_a_case();
     let long = line("F/1", "note-made", &format!(r#","data":{{"text":"{}"}}"#, "x".repeat(66_000)));
     let file = office.file("long.jsonl", format!("{}\n{long}\n", opened("F/1")));
     office.wrong(&["import", &file], 2, &["long.jsonl"]);

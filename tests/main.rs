@@ -40,9 +40,10 @@ mod killed;
 mod late_facts;
 #[cfg(test)]
 mod legality;
-mod long_imports;
 #[cfg(test)]
 mod linearizable;
+#[cfg(test)]
+mod long_imports;
 #[cfg(test)]
 mod many_clerks;
 #[cfg(test)]

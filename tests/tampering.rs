@@ -408,8 +408,8 @@ fn means() -> Vec<(&'static str, Forge)> {
             forging(
                 |events| {
                     edit(&mut events[SEAL], |event| {
-                        drop(event.proposed.data.insert("root".into(), STANDARD.encode([7; 32]).into()))
-                    })
+                        drop(event.proposed.data.insert("root".into(), STANDARD.encode([7; 32]).into()));
+                    });
                 },
                 Scene::rewrite,
             ),

@@ -42,7 +42,9 @@ impl From<KeptError> for ReadError {
     fn from(error: KeptError) -> Self {
         match error {
             KeptError::Read(error) => error,
-            KeptError::Bad(bad) => Self::Storage(StorageError::new("reading the map of case ends", bad.to_string())),
+            KeptError::Bad(bad) => {
+                Self::Storage(StorageError::new("reading the map of case ends", bad.to_string()))
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ use clap::Args;
 use super::Globals;
 use super::answer::{Failure, Trouble};
 use super::page::{Page, Progress, dim};
-use crate::bench::{BenchError, Extent, Figures, Limit, STEPS, Spread, measure};
+use crate::bench::{BenchError, Extent, Figures, Limit, Reading, STEPS, Spread, measure};
 
 /// How much to measure, and where.
 #[derive(Debug, Args)]
@@ -104,7 +104,12 @@ fn tell(figures: &Figures, page: &mut Page) -> Result<(), Failure> {
         ]
     });
     page.table(&["at once", "plain file", "casebook", "ratio", "limited by"], rows.collect())?;
-    let reading = &figures.reading;
+    tell_reading(&figures.reading, page)?;
+    page.gap()?;
+    page.line(&dim("Least / median / most of the rounds. Where other work runs, read the ratios."))
+}
+
+fn tell_reading(reading: &Reading, page: &mut Page) -> Result<(), Failure> {
     page.heading(&format!(
         "{} cases, {} events",
         thousands(reading.cases as f64),
@@ -171,9 +176,7 @@ fn tell(figures: &Figures, page: &mut Page) -> Result<(), Failure> {
             String::new(),
         ),
     ];
-    page.table(&["what", "figure", "beside"], rows)?;
-    page.gap()?;
-    page.line(&dim("Least / median / most of the rounds. Where other work runs, read the ratios."))
+    page.table(&["what", "figure", "beside"], rows)
 }
 
 fn limit(limit: Limit) -> &'static str {

@@ -99,7 +99,11 @@ pub(super) async fn run(args: ImportArgs, globals: &Globals, page: &mut Page) ->
     if let Some(missing) = args.files.iter().find(is_missing).filter(|_| !args.keep_going) {
         let trouble = Trouble::new(format!("there is no {}", missing.display()));
         let is_word = missing.as_os_str() == "xes";
-        let help = if is_word { "a log is imported with `xes` right behind `import`" } else { "nothing was recorded of any file" };
+        let help = if is_word {
+            "a log is imported with `xes` right behind `import`"
+        } else {
+            "nothing was recorded of any file"
+        };
         return Err(Failure::NotFound(trouble.help(help)));
     }
     let refusals = RefusalFile::create(args.report.as_deref())?;
@@ -319,7 +323,12 @@ fn too_large(file: &str, case: String, line: usize, bytes: u64) -> (FailedCase, 
 }
 
 /// What to say of a case of which nothing was recorded, and the failure that gives the exit code.
-pub(super) fn failed(file: &str, lines: &CaseLines, error: ImportError, engine: &Engine) -> (FailedCase, Failure) {
+pub(super) fn failed(
+    file: &str,
+    lines: &CaseLines,
+    error: ImportError,
+    engine: &Engine,
+) -> (FailedCase, Failure) {
     let mut failed = FailedCase {
         file: file.to_owned(),
         case: lines.case.clone(),

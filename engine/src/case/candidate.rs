@@ -331,7 +331,8 @@ fn scopes(definition: &Definition, universe: &Universe, event: EventTypeId, widt
             let is_known = named.iter().any(|(known, _)| *known == kind);
             let is_asked = event_type.scope.contains(&kind);
             let are_many = universe.get(&kind).is_none_or(|ids| ids.len() != 1);
-            if !is_known && !(is_path && !is_asked && are_many) {
+            let is_left_open = is_path && !is_asked && are_many;
+            if !is_known && !is_left_open {
                 named.push((kind, false));
             }
             let introduces = event_type.introduction_of(kind) != Introduction::Never;

@@ -248,7 +248,11 @@ enum Checked {
     Empty,
     /// Of another log's own case.
     Own,
-    Event { key: [u8; 16], kind: Kind, left_out: Vec<&'static str> },
+    Event {
+        key: [u8; 16],
+        kind: Kind,
+        left_out: Vec<&'static str>,
+    },
     Wrong(LineProblem),
 }
 
@@ -398,11 +402,11 @@ mod tests {
         for held_max in [64, 1_000, 1 << 19] {
             let (indexed, problems) = read(file_of(text.as_bytes()), held_max);
             assert_eq!((problems, indexed.line_count, indexed.case_count), (vec![], 10_000, 97));
-            let names = |cases: &[CaseLines]| -> Vec<(String, Vec<(usize, Vec<u8>)>)> {
-                let lines = |case: &CaseLines| {
+            let names = |cases: &[CaseLines]| {
+                let lines = |case: &CaseLines| -> Vec<(usize, Vec<u8>)> {
                     case.lines.iter().map(|(number, text)| (*number, text.to_vec())).collect()
                 };
-                cases.iter().map(|case| (case.case.clone(), lines(case))).collect()
+                cases.iter().map(|case| (case.case.clone(), lines(case))).collect::<Vec<_>>()
             };
             assert_eq!(names(&cases(indexed)), names(&expected.cases));
         }
