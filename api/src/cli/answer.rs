@@ -423,9 +423,14 @@ pub(super) fn usage(error: &clap::Error, json: bool) -> u8 {
     } else {
         // What is wrong with the words is not broken into lines by clap, as its help is.
         let text = error.render().ansi().to_string();
-        let lines = text.trim_end().lines().flat_map(|line| wrapped(line, usize::from(WIDTH)));
         let mut stderr = anstream::AutoStream::auto(io::stderr()).lock();
-        let _ = lines.into_iter().try_for_each(|line| writeln!(stderr, "{line}"));
+        for line in text.trim_end().lines() {
+            let words = line.trim_start_matches(' ');
+            let indent = line.len() - words.len();
+            let mut lines = wrapped(words, usize::from(WIDTH).saturating_sub(indent)).into_iter();
+            // Who has closed standard error is not told.
+            let _ = lines.try_for_each(|line| writeln!(stderr, "{:indent$}{line}", ""));
+        }
     }
     code
 }
