@@ -549,7 +549,7 @@ fn a_question_that_cannot_be_answered_says_what_to_write_instead() {
     office.wrong(&["deadlines", "R/9"], 5, &["no case R/9", "casebook cases"]);
     office.wrong(&["deadlines", "--within", "soon"], 2, &["no number of days", "14"]);
     office.wrong(&["deadlines", "--within", "-3"], 2, &["no number of days"]);
-    office.wrong(&["deadlines", "--within", "3654"], 2, &["at most 3653"]);
+    office.wrong(&["deadlines", "--within", "3654"], 2, &["ten years ahead"]);
     office.wrong(&["deadlines", "--limit", "0"], 2, &["1 or more"]);
     office.wrong(&["deadlines", "--note-missed", "--limit", "5"], 2, &["--note-missed"]);
     office.wrong(&["deadlines", "--note-missed", "--overdue"], 2, &["--note-missed"]);

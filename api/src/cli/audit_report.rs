@@ -9,6 +9,7 @@ use super::answer::Failure;
 use super::audit::recompute;
 use super::document::{account, checkpointed, hand_out, sealed};
 use super::folder;
+use super::output_file::OutputFile;
 use super::page::Page;
 use crate::report::audit_document::audit_document;
 use crate::report::audit_page::audit_page;
@@ -38,6 +39,10 @@ pub(super) struct ReportArgs {
 pub(super) async fn run(args: &ReportArgs, globals: &Globals, page: &mut Page) -> Result<(), Failure> {
     let (engine, damage) = folder::existing_even_damaged(globals, page)?;
     let mut account = account(&engine, &args.reference).await?;
+    if let Some(path) = &args.output {
+        // Before anything is sealed for a report that can't be written.
+        drop(OutputFile::create(path)?);
+    }
     let mut verification = recompute(&engine, page).await?;
     // A damaged journal is more than a finding about an event: its end can't be read.
     verification.verified &= damage.is_none();
